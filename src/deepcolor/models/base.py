@@ -1,0 +1,161 @@
+"""The contract that every colorizer keeps, and every step that all of them share."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from deepcolor.color import clamp_to_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.guidance import Guidance
+from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
+
+__all__ = ["Colorizer"]
+
+WARM_UP = 0.05  # share of the steps over which the learning rate rises
+
+
+class Colorizer(LightningModule, ABC):
+    """Predicts the chroma of a photograph from its luminance, in CIELAB.
+
+    A subclass sets `network`, and answers `forward` and `loss`. Batches are RGB, (B, 3, H, W),
+    uint8 or float in [0, 1], alone or as the first of a sequence (as torchvision's datasets give).
+    """
+
+    size: ClassVar[int] = 256
+    """Side that photographs are brought to for the network, in pixels."""
+    stride: ClassVar[int] = 8
+    """Height and width given to `forward` must be multiples of it."""
+    accepts: ClassVar[tuple[type, ...]] = ()
+    """Guidance it understands: Hints, Exemplar."""
+    network: nn.Module
+    """The paper; released weights hold only this."""
+
+    def __init__(self, lr: float, weight_decay: float) -> None:
+        super().__init__()
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.val_auc = AbAuC()
+        self.val_ciede2000 = CIEDE2000()
+        self.val_colourfulness = Colourfulness()
+        self.true_colourfulness = Colourfulness()
+
+    @abstractmethod
+    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        """Map luminance to chroma.
+
+        Args:
+            luminance: (B, 1, H, W) L in [0, 100]; H and W multiples of `stride`.
+            guidance: one of the kinds that `accepts` lists.
+
+        Returns:
+            (B, 2, H, W) ab, in CIELAB units.
+        """
+
+    @abstractmethod
+    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Named loss terms; their sum is minimized.
+
+        Args:
+            luminance: (B, 1, H, W) L in [0, 100].
+            ab: (B, 2, H, W), the true chroma in CIELAB units.
+        """
+
+    def forward_frame(
+        self, luminance: Tensor, memory: Any = None, guidance: Guidance | None = None
+    ) -> tuple[Tensor, Any]:
+        """One video frame: chroma, and what to remember. An image model has no memory."""
+        return self(luminance, guidance), None
+
+    def check_input(self, luminance: Tensor, guidance: Guidance | None = None) -> None:
+        """Refuse what `forward` cannot answer for, in words that say what would work.
+
+        Raises:
+            ValueError: for a wrong shape or a size that is no multiple of the stride.
+            TypeError: for guidance of a kind that this model does not take.
+        """
+        name = type(self).__name__
+        if luminance.ndim != 4 or luminance.shape[1] != 1:
+            raise ValueError(f"{name} takes (B, 1, H, W) luminance, got {tuple(luminance.shape)}")
+        height, width = luminance.shape[-2:]
+        if not height or not width or height % self.stride or width % self.stride:
+            raise ValueError(
+                f"{name} takes heights and widths that are multiples of {self.stride},"
+                f" got {height} x {width}; deepcolor.Predictor pads any size"
+            )
+        if guidance is not None and not isinstance(guidance, self.accepts):
+            able = ", ".join(kind.__name__ for kind in self.accepts) or "none"
+            raise TypeError(f"{name} takes no {type(guidance).__name__}; guidance it takes: {able}")
+
+    def _lab(self, batch: Tensor | Sequence[Any]) -> tuple[Tensor, Tensor]:
+        rgb = batch if isinstance(batch, Tensor) else batch[0]
+        return split_lab(rgb_to_lab(unit_rgb(rgb)))
+
+    def training_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
+        """Sum of the loss terms on an RGB batch."""
+        terms = self.loss(*self._lab(batch))
+        total = torch.stack(list(terms.values())).sum()
+        self.log("train/loss", total, prog_bar=True)
+        if len(terms) > 1:
+            self.log_dict({f"train/{name}": value for name, value in terms.items()})
+        return total
+
+    def validation_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
+        """Log the loss and the figures of `metrics` on an RGB batch."""
+        luminance, ab = self._lab(batch)
+        truth = lab_to_rgb(join_lab(luminance, ab))
+        rgb = self._colour(luminance)
+        terms = self.loss(luminance, ab)
+        count = len(luminance)
+        self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=count)
+        self.log("val/psnr", psnr(rgb, truth).mean(), prog_bar=True, batch_size=count)
+        self.val_auc.update(rgb, truth)
+        self.val_ciede2000.update(rgb, truth)
+        self.val_colourfulness.update(rgb)
+        self.true_colourfulness.update(truth)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures that are taken over the whole set."""
+        self.log_dict({f"val/{k}": v for k, v in self.val_auc.compute().items()}, prog_bar=True)
+        self.log("val/ciede2000", self.val_ciede2000.compute())
+        share = self.val_colourfulness.compute() / self.true_colourfulness.compute()
+        self.log("val/colourfulness_share", share, prog_bar=True)
+        for metric in (
+            self.val_auc,
+            self.val_ciede2000,
+            self.val_colourfulness,
+            self.true_colourfulness,
+        ):
+            metric.reset()
+
+    def predict_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
+        """Colour an RGB batch from its luminance: (B, 3, H, W) in [0, 1]."""
+        luminance, _ = self._lab(batch)
+        return self._colour(luminance)
+
+    def _colour(self, luminance: Tensor) -> Tensor:
+        return lab_to_rgb(clamp_to_gamut(join_lab(luminance, self(luminance).float())))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW; the learning rate warms up, then falls along a cosine, if the steps are known."""
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trainable, self.lr, weight_decay=self.weight_decay)
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            return optimizer
+        warm = max(1, round(WARM_UP * steps))
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,120 @@
+"""Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016.
+
+Layers, names and slots are those of the published PyTorch release (version 2), so that its weights
+load key for key.
+"""
+
+from typing import ClassVar
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from deepcolor.models.families import ClassificationColorizer
+from deepcolor.quantize import AbQuantizer
+
+__all__ = ["ECCV16"]
+
+STAGES = (  # channels, convolutions, stride of the last, dilation; model1 to model7
+    (64, 2, 2, 1), (128, 2, 2, 1), (256, 3, 2, 1),
+    (512, 3, 1, 1), (512, 3, 1, 2), (512, 3, 1, 2), (512, 3, 1, 1),
+)  # fmt: skip
+HEAD_CHANNELS = 256
+AB_SCALE = 110.0  # the release's model_out gives ab / 110
+DECAY, DECAY_STEPS = 0.316, 210_000  # of the learning rate, as the published training code
+
+
+class ECCV16Network(nn.Module):
+    """Normalized luminance to bin logits at a quarter of the size."""
+
+    def __init__(self, quantizer: AbQuantizer) -> None:
+        super().__init__()
+        inputs = 1
+        for number, (channels, convolutions, stride, dilation) in enumerate(STAGES, start=1):
+            layers: list[nn.Module] = []
+            for i in range(convolutions):
+                step = stride if i == convolutions - 1 else 1
+                layers += [
+                    nn.Conv2d(
+                        inputs, channels, 3, stride=step, padding=dilation, dilation=dilation
+                    ),
+                    nn.ReLU(inplace=True),
+                ]
+                inputs = channels
+            self.add_module(f"model{number}", nn.Sequential(*layers, nn.BatchNorm2d(channels)))
+        self.model8 = nn.Sequential(
+            nn.ConvTranspose2d(inputs, HEAD_CHANNELS, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(HEAD_CHANNELS, HEAD_CHANNELS, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(HEAD_CHANNELS, HEAD_CHANNELS, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(HEAD_CHANNELS, quantizer.bins, 1),
+        )
+        self.model_out = nn.Conv2d(quantizer.bins, 2, 1, bias=False)
+        # The bin table in the shape of a layer, as released; not trained.
+        self.model_out.weight.requires_grad_(False)
+        self.model_out.weight.copy_((quantizer.centres.T / AB_SCALE)[:, :, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) in [-0.5, 0.5] -> (B, 313, H/4, W/4)."""
+        for number in range(1, len(STAGES) + 1):
+            x = self.get_submodule(f"model{number}")(x)
+        logits: Tensor = self.model8(x)
+        return logits
+
+
+class ECCV16(ClassificationColorizer):
+    """Classification over 313 bins with class rebalancing: 32,236,011 parameters.
+
+    Args:
+        temperature: of the annealed mean; 0.38 in the paper.
+        mix: lambda of class rebalancing: 0.5 in the paper, 1 for its variant without.
+        neighbours: bins that share a pixel: 5 in the paper, 10 in the published training code.
+        lr: of Adam, divided by 3.16 each 210,000 steps.
+        weight_decay: of Adam.
+    """
+
+    size: ClassVar[int] = 256
+    stride: ClassVar[int] = 8
+    network: ECCV16Network
+
+    def __init__(
+        self,
+        temperature: float = 0.38,
+        mix: float = 0.5,
+        neighbours: int = 5,
+        lr: float = 3.16e-5,
+        weight_decay: float = 1e-3,
+    ) -> None:
+        super().__init__(AbQuantizer.gamut313(neighbours), temperature, mix, lr, weight_decay)
+        self.save_hyperparameters()
+        self.network = ECCV16Network(self.quantizer)
+
+    def logits(self, luminance: Tensor) -> Tensor:
+        logits: Tensor = self.network((luminance - 50) / 100)
+        return logits
+
+    def decode(self, logits: Tensor) -> Tensor:
+        """By the release's own layer, which holds the bin table: the annealed mean."""
+        if self.temperature == 0:
+            return self.quantizer.annealed_mean(logits, 0)
+        with torch.autocast(logits.device.type, enabled=False):
+            probability = torch.softmax(logits.float() / self.temperature, dim=1)
+            ab: Tensor = AB_SCALE * self.network.model_out(probability)
+        return ab
+
+    def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
+        """Every fourth pixel, as the published training code takes."""
+        return ab[:, :, ::4, ::4]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        trainable = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(
+            trainable, self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, DECAY_STEPS, gamma=DECAY)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+import deepcolor
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def photograph() -> np.ndarray:
+    """A real colour photograph, (256, 256, 3) uint8 (public domain, NASA)."""
+    return np.asarray(Image.fromarray(skimage.data.astronaut()).resize((256, 256)))
+
+
+@pytest.fixture(scope="session")
+def lite():
+    """The default checkpoint, as users get it."""
+    return deepcolor.load_model("lite.photos")
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Twelve small real colour photographs in two folders, as JPEG."""
+    root = tmp_path / "photos"
+    for number in range(12):
+        source = skimage.data.coffee() if number % 2 else skimage.data.chelsea()
+        crop = source[number * 5 : number * 5 + 160, number * 7 : number * 7 + 200]
+        folder = root / ("coffee" if number % 2 else "cat")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(crop).save(folder / f"{number:02}.jpg", quality=90)
+    return root

@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+import skimage.color
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from deepcolor import color
+
+# L, a, b of the corners of the sRGB cube, systems.md 0.1
+PRIMARIES = {
+    (1, 0, 0): (53.241, 80.092, 67.203),
+    (0, 1, 0): (87.735, -86.183, 83.180),
+    (0, 0, 1): (32.296, 79.186, -107.857),
+    (0, 1, 1): (91.113, -48.091, -14.126),
+    (1, 0, 1): (60.324, 98.233, -60.821),
+    (1, 1, 0): (97.140, -21.555, 94.478),
+    (0, 0, 0): (0, 0, 0),
+    (1, 1, 1): (100, 0, 0),
+}
+FORWARD = {"lab": color.rgb_to_lab, "luv": color.rgb_to_luv, "ycbcr": color.rgb_to_ycbcr}
+INVERSE = {"lab": color.lab_to_rgb, "luv": color.luv_to_rgb, "ycbcr": color.ycbcr_to_rgb}
+TOLERANCE = 1e-3  # float32 against scikit-image's float64, in units of each space
+
+
+def edge_colours() -> torch.Tensor:
+    """Black, white, the cube's corners, both sides of each threshold, and the grey axis."""
+    axis = torch.tensor([0, 1e-6, 0.0031308, 0.04045, 0.0405, 0.5, 1 - 1e-6, 1])
+    corners = torch.cartesian_prod(axis, axis, axis)
+    grey = torch.linspace(0, 1, 256)[:, None].expand(-1, 3)
+    return torch.cat([corners, grey])
+
+
+def as_image(colours: torch.Tensor) -> torch.Tensor:
+    return colours.T[:, :, None]  # (3, N, 1)
+
+
+def outside_reference(space: str, rgb: np.ndarray) -> np.ndarray:
+    if space == "ycbcr":  # scikit-image's is studio range: Y 16..235, chroma 16..240
+        studio = skimage.color.rgb2ycbcr(rgb)
+        return (studio - [16, 128, 128]) / [219, 224, 224] * 255 + [0, 128, 128]
+    return {"lab": skimage.color.rgb2lab, "luv": skimage.color.rgb2luv}[space](rgb)
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_conversion_agrees_with_scikit_image(space):
+    rgb = torch.cat([torch.rand(100_000, 3), edge_colours()])
+    want = outside_reference(space, rgb.double().numpy())
+    have = FORWARD[space](as_image(rgb))[..., 0].T.numpy()
+    # scikit-image rounds its own YCbCr factors to three decimals: up to 0.003 on this scale
+    assert np.abs(have - want).max() < (5e-3 if space == "ycbcr" else TOLERANCE)
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_round_trip_gives_the_colour_back(space):
+    rgb = as_image(torch.cat([torch.rand(10_000, 3), edge_colours()]))
+    assert (INVERSE[space](FORWARD[space](rgb)) - rgb).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_gradients_are_finite_everywhere(space):
+    rgb = as_image(edge_colours()).requires_grad_()
+    FORWARD[space](rgb).sum().backward()
+    assert torch.isfinite(rgb.grad).all()
+    other = FORWARD[space](rgb).detach().requires_grad_()
+    INVERSE[space](other).sum().backward()
+    assert torch.isfinite(other.grad).all()
+
+
+def test_lab_gradient_is_right_away_from_kinks():
+    rgb = torch.rand(3, 2, 2, dtype=torch.float64) * 0.8 + 0.1
+    assert torch.autograd.gradcheck(color.rgb_to_lab, rgb.requires_grad_())
+
+
+@pytest.mark.parametrize(("rgb", "lab"), PRIMARIES.items())
+def test_primaries_have_their_published_lab(rgb, lab):
+    have = color.rgb_to_lab(torch.tensor(rgb, dtype=torch.float32)[:, None, None]).flatten()
+    assert have.tolist() == pytest.approx(lab, abs=6e-3)
+
+
+def test_ycbcr_agrees_with_jpeg_as_pillow_reads_it():
+    rgb = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8)
+    want = np.asarray(Image.fromarray(rgb.numpy()).convert("YCbCr"), dtype=np.float32)
+    have = color.rgb_to_ycbcr(rgb.permute(2, 0, 1) / 255).permute(1, 2, 0).numpy()
+    assert np.abs(have - want).max() < 1.001  # Pillow rounds each product
+
+
+def test_grey_has_no_chroma():
+    grey = as_image(torch.linspace(0, 1, 256)[:, None].expand(-1, 3))
+    assert color.split_lab(color.rgb_to_lab(grey))[1].abs().max() < 0.01
+    assert (color.rgb_to_ycbcr(grey)[1:] - 128).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_autocast_does_not_touch_colour(space):
+    rgb = torch.rand(1, 3, 16, 16)
+    plain = FORWARD[space](rgb)
+    with torch.autocast("cpu", torch.bfloat16):
+        guarded = FORWARD[space](rgb)
+        back = INVERSE[space](guarded)
+    assert guarded.dtype == torch.float32
+    assert torch.equal(guarded, plain)
+    assert (back - rgb).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_0_to_255_floats_are_refused(space):
+    with pytest.raises(ValueError, match=r"\[0, 1\].*divide by 255"):
+        FORWARD[space](torch.rand(3, 4, 4) * 255)
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_nan_and_infinity_are_refused(space):
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        rgb = torch.rand(3, 4, 4)
+        rgb[1, 2, 3] = bad
+        with pytest.raises(ValueError, match=r"NaN|\[0, 1\]"):
+            FORWARD[space](rgb)
+
+
+@pytest.mark.parametrize("space", FORWARD)
+def test_wrong_shape_kind_and_dtype_are_refused(space):
+    with pytest.raises(ValueError, match="3, H, W"):
+        FORWARD[space](torch.rand(4, 4, 4))
+    with pytest.raises(TypeError, match="torch.Tensor"):
+        FORWARD[space](np.zeros((3, 4, 4)))
+    with pytest.raises(TypeError, match="unit_rgb"):
+        FORWARD[space](torch.zeros(3, 4, 4, dtype=torch.uint8))
+
+
+def test_unit_rgb_divides_bytes_and_keeps_floats():
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16).expand(3, -1, -1)
+    assert color.unit_rgb(levels).max() == 1
+    floats = torch.rand(3, 4, 4)
+    assert color.unit_rgb(floats) is floats
+    with pytest.raises(TypeError, match="int64"):
+        color.unit_rgb(levels.long())
+
+
+lab_values = st.tuples(
+    st.floats(0, 100, width=32), st.floats(-128, 128, width=32), st.floats(-128, 128, width=32)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(lab_values, min_size=1, max_size=20))
+def test_clamped_colours_are_displayable_at_the_same_lightness_and_hue(colours):
+    lab = as_image(torch.tensor(colours))
+    clamped = color.clamp_to_gamut(lab)
+    assert color.in_gamut(clamped).all()
+    assert torch.equal(clamped[0], lab[0])
+    cross = lab[1] * clamped[2] - lab[2] * clamped[1]  # 0 if the hue is the same
+    assert cross.abs().max() < 1e-2
+    assert ((lab[1:] * clamped[1:]).sum(0) >= 0).all()
+    assert (clamped[1:].norm(dim=0) <= lab[1:].norm(dim=0) + 1e-4).all()
+
+
+def test_displayable_colours_are_not_touched():
+    lab = color.rgb_to_lab(torch.rand(2, 3, 64, 64))
+    assert torch.equal(color.clamp_to_gamut(lab), lab)
+
+
+def test_clamping_keeps_as_much_chroma_as_fits():
+    lab = as_image(torch.tensor([[53.24, 160.18, 134.4], [32.3, 158.4, -215.7]]))  # 2 x red, blue
+    chroma = color.clamp_to_gamut(lab)[1:].norm(dim=0).flatten()
+    assert chroma.tolist() == pytest.approx([104.55, 133.8], abs=0.5)
+
+
+def test_clipping_moves_lightness_and_clamping_does_not(photograph):
+    rgb = torch.from_numpy(photograph.copy()).permute(2, 0, 1) / 255
+    lab = color.rgb_to_lab(rgb)
+    lab[1:] *= 1.3
+    clipped = color.rgb_to_lab(color.lab_to_rgb(lab))
+    clamped = color.rgb_to_lab(color.lab_to_rgb(color.clamp_to_gamut(lab)))
+    assert (clipped[0] - lab[0]).abs().max() > 1
+    assert (clamped[0] - lab[0]).abs().max() < 0.05  # what in_gamut's slack allows
+
+
+def test_clamping_passes_gradients():
+    lab = as_image(torch.tensor([[50.0, 120, 0], [50, 10, 10]])).requires_grad_()
+    color.clamp_to_gamut(lab).sum().backward()
+    assert torch.isfinite(lab.grad).all()
+    assert (lab.grad[1:] != 0).all()
