@@ -123,7 +123,7 @@ def test_nan_and_infinity_are_refused(space):
 def test_wrong_shape_kind_and_dtype_are_refused(space):
     with pytest.raises(ValueError, match="3, H, W"):
         FORWARD[space](torch.rand(4, 4, 4))
-    with pytest.raises(TypeError, match="torch.Tensor"):
+    with pytest.raises(TypeError, match=r"torch\.Tensor"):
         FORWARD[space](np.zeros((3, 4, 4)))
     with pytest.raises(TypeError, match="unit_rgb"):
         FORWARD[space](torch.zeros(3, 4, 4, dtype=torch.uint8))

@@ -1,0 +1,127 @@
+"""What every model in MODELS keeps, without a skip."""
+
+import pytest
+import torch
+
+from deepcolor.color import rgb_to_lab, split_lab
+from deepcolor.guidance import Exemplar, Hints
+from deepcolor.inference import predict_ab, predict_lab
+from deepcolor.models import MODELS, create_model, list_models
+from deepcolor.weights import load_model, save_model
+
+pytestmark = pytest.mark.parametrize("name", sorted(MODELS))
+SMALL = 64  # pixels: a multiple of every stride
+
+
+@pytest.fixture
+def model(name):
+    return create_model(name)
+
+
+def luminance(batch: int = 2, height: int = SMALL, width: int = SMALL) -> torch.Tensor:
+    return torch.rand(batch, 1, height, width) * 100
+
+
+def lab_batch(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    smooth = torch.nn.functional.interpolate(torch.rand(batch, 3, 4, 4), SMALL, mode="bilinear")
+    return split_lab(rgb_to_lab(smooth))
+
+
+def test_constructs_bare_and_is_listed(name, model):
+    assert type(model) is MODELS[name]
+    assert name in list_models()
+    assert model.size % model.stride == 0
+
+
+@torch.no_grad()
+def test_forward_gives_finite_ab_of_the_same_size(model):
+    ab = model.eval()(luminance(2, SMALL, 2 * SMALL))
+    assert ab.shape == (2, 2, SMALL, 2 * SMALL)
+    assert torch.isfinite(ab).all()
+    assert ab.abs().max() <= 128
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 301), (97, 131), (200, 64)])
+def test_any_size_is_coloured_through_the_one_inference_path(model, size):
+    x = luminance(1, *size)
+    lab = predict_lab(model.eval(), x, size=SMALL)
+    assert lab.shape == (1, 3, *size)
+    assert torch.isfinite(lab).all()
+    assert torch.equal(lab[:, :1], x)
+
+
+@torch.no_grad()
+def test_pictures_of_a_batch_do_not_see_each_other(model):
+    x = luminance(3)
+    together = model.eval()(x)
+    alone = torch.cat([model(one[None]) for one in x])
+    assert (together - alone).abs().max() < 1e-2  # summation order, in units of up to 110
+
+
+def test_every_trainable_parameter_gets_a_gradient(model):
+    model.train()
+    torch.stack(list(model.loss(*lab_batch()).values())).sum().backward()
+    without = [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    ]
+    assert not without
+
+
+def test_loss_falls_on_one_batch(model):
+    model.train()
+    batch = lab_batch()
+    optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=1e-3)
+    losses = []
+    for _ in range(8):
+        loss = torch.stack(list(model.loss(*batch).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]  # chance is log 313 = 5.7; eight steps must clearly gain
+
+
+@torch.no_grad()
+def test_weights_survive_a_file(model, tmp_path):
+    path = save_model(model, tmp_path / "weights.safetensors")
+    again = load_model(path)
+    x = luminance(1)
+    assert type(again) is type(model)
+    assert torch.equal(again(x), model.eval()(x))
+
+
+def test_guidance_is_accepted_or_refused(model):
+    x = luminance(1)
+    hints = Hints(torch.zeros(1, 2, SMALL, SMALL), torch.zeros(1, 1, SMALL, SMALL))
+    for guidance in (hints, Exemplar(torch.zeros(1, 3, 8, 8))):
+        if isinstance(guidance, model.accepts):
+            assert model.eval()(x, guidance).shape == (1, 2, SMALL, SMALL)
+        else:
+            with pytest.raises(TypeError, match=f"takes no {type(guidance).__name__}"):
+                model(x, guidance)
+
+
+@torch.no_grad()
+def test_three_frames_pass_their_memory_on(model):
+    memory = None
+    for _ in range(3):
+        ab, memory = model.eval().forward_frame(luminance(1), memory)
+        assert ab.shape == (1, 2, SMALL, SMALL)
+
+
+def test_wrong_input_is_refused(model):
+    with pytest.raises(ValueError, match=r"\(B, 1, H, W\)"):
+        model(torch.zeros(1, 3, SMALL, SMALL))
+    with pytest.raises(ValueError, match=f"multiples of {model.stride}"):
+        model(torch.zeros(1, 1, SMALL + 1, SMALL))
+
+
+def test_autocast_changes_colours_little(model):
+    x = luminance(1)
+    plain = predict_ab(model.eval(), x, SMALL)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = predict_ab(model, x, SMALL)
+    assert cast.dtype == torch.float32
+    assert (cast - plain).abs().mean() < 3  # bfloat16 keeps 8 bits of each activation

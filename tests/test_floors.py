@@ -1,0 +1,69 @@
+"""The house stands: modules import only lower floors, and no file grows too long."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import deepcolor
+
+SOURCE = Path(deepcolor.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+# fmt: off
+FLOORS = ["color", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics", "data",
+          "models", "weights", "images", "inference", "video", "cli"]
+# fmt: on
+LONGEST = 350
+
+
+def floor_of(path: Path) -> int | None:
+    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return None if room == "__init__" else FLOORS.index(room)
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def rooms_imported(path: Path) -> set[str]:
+    parts = [name.split(".") for name in imported_modules(path)]
+    return {part[1] for part in parts if part[0] == "deepcolor"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_modules_import_only_lower_floors(path):
+    own = floor_of(path)
+    if own is None:  # the front door opens to all rooms
+        return
+    for room in rooms_imported(path):
+        assert room in FLOORS, f"{path} imports {room}, which stands on no floor"
+        assert FLOORS.index(room) <= own, f"{path} imports {room}, a higher floor"
+
+
+def test_the_walk_sees_upward_edges(tmp_path):
+    path = tmp_path / "color.py"
+    path.write_text("def f():\n    from deepcolor.models import lite\nimport deepcolor.cli.main\n")
+    assert rooms_imported(path) == {"models", "cli"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_files_stay_short(path):
+    assert len(path.read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_only_color_calls_kornia(path):
+    uses = any(name.split(".")[0] == "kornia" for name in imported_modules(path))
+    assert uses == (path == SOURCE / "color.py")
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("blocks/*.py")), ids=lambda p: p.name)
+def test_networks_know_no_lightning(path):
+    assert not any("lightning" in name for name in imported_modules(path))

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import deepcolor
+
+PUBLIC = [
+    "Colorizer",
+    "Predictor",
+    "colorize",
+    "create_model",
+    "list_checkpoints",
+    "list_models",
+    "load_model",
+    "save_model",
+]
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_the_public_names_are_these():
+    assert deepcolor.__all__ == PUBLIC
+    assert dir(deepcolor) == sorted([*PUBLIC, "__version__"])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_exist_and_are_documented(name):
+    assert getattr(deepcolor, name).__doc__
+
+
+def test_version_is_that_of_the_distribution():
+    assert deepcolor.__version__ == version("deepcolor-lightning")
+
+
+def test_unknown_names_are_an_attribute_error():
+    with pytest.raises(AttributeError, match="colourise"):
+        deepcolor.colourise  # noqa: B018
+
+
+def test_importing_deepcolor_imports_no_heavy_package():
+    heavy = ["torch", "lightning", "timm", "torchvision", "kornia", "numpy", "PIL"]
+    code = f"import sys, deepcolor; print([m for m in {heavy} if m in sys.modules])"
+    assert run(code).strip() == "[]"
+
+
+def test_importing_deepcolor_takes_under_50_ms():
+    code = "import time; s = time.perf_counter(); import deepcolor; print(time.perf_counter() - s)"
+    assert min(float(run(code)) for _ in range(3)) < 0.05
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["colorize", "--help"], ["models", "--help"]])
+def test_help_needs_no_torch(arguments):
+    code = (
+        f"import sys; sys.argv = ['deepcolor', *{arguments}]\n"
+        "from deepcolor.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print('torch' in sys.modules)"
+    )
+    assert run(code).splitlines()[-1] == "False"

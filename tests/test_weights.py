@@ -1,0 +1,143 @@
+import hashlib
+import json
+from importlib import resources
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from deepcolor import weights
+from deepcolor.models import MODELS, create_model
+from deepcolor.weights import CHECKPOINTS, DEFAULT, WeightsError, load_model, save_model
+
+LARGEST = 25_000_000  # bytes of a file in the wheel
+
+
+@pytest.fixture
+def lite_file(tmp_path):
+    return save_model(create_model("lite", temperature=0.6), tmp_path / "lite.safetensors")
+
+
+def embedded(name: str) -> bytes:
+    location = CHECKPOINTS[name].location.removeprefix("package:")
+    return (resources.files("deepcolor.weights") / location).read_bytes()
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_checkpoint_is_named_after_its_model_and_described(name):
+    checkpoint = CHECKPOINTS[name]
+    assert name.split(".")[0] == checkpoint.model
+    assert checkpoint.model in MODELS
+    assert checkpoint.license
+    assert checkpoint.trained_on
+    assert checkpoint.source
+    figures = {"psnr", "auc", "auc_rebalanced", "ciede2000", "colourfulness_share"}
+    assert figures <= set(checkpoint.expected)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_embedded_file_is_small_and_has_the_stated_hash(name):
+    blob = embedded(name)
+    assert len(blob) <= LARGEST
+    assert hashlib.sha256(blob).hexdigest() == CHECKPOINTS[name].sha256
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_checkpoint_loads_ready_to_use(name):
+    model = load_model(name)
+    assert type(model) is MODELS[CHECKPOINTS[name].model]
+    assert not model.training
+    assert {key: model.hparams[key] for key in CHECKPOINTS[name].hparams} == dict(
+        CHECKPOINTS[name].hparams
+    )
+
+
+def test_the_default_is_a_checkpoint():
+    assert DEFAULT in CHECKPOINTS
+
+
+def test_hyperparameters_can_be_changed_on_loading(lite_file):
+    assert load_model(lite_file).temperature == 0.6
+    assert load_model(lite_file, temperature=0.1, lr=1e-5).hparams["lr"] == 1e-5
+
+
+def test_a_half_size_file_holds_the_same_network_to_half_precision(tmp_path):
+    model = create_model("lite")
+    whole = save_model(model, tmp_path / "whole.safetensors")
+    half = save_model(model, tmp_path / "half.safetensors", half=True)
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    again = load_model(half)
+    for key, value in model.network.state_dict().items():
+        loaded = again.network.state_dict()[key]
+        assert loaded.dtype == value.dtype
+        assert torch.allclose(loaded, value, atol=2e-3)
+
+
+def test_unknown_names_list_what_there_is():
+    with pytest.raises(ValueError, match=r"'lite\.fotos'; there are: .*lite\.photos"):
+        load_model("lite.fotos")
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        load_model("none.safetensors")
+    with pytest.raises(ValueError, match=r"'light'; there are: eccv16, lite"):
+        create_model("light")
+
+
+def test_a_corrupted_embedded_checkpoint_is_detected(monkeypatch, tmp_path):
+    blob = bytearray(embedded(DEFAULT))
+    blob[len(blob) // 2] ^= 1
+    (tmp_path / "lite.safetensors").write_bytes(blob)
+    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
+    with pytest.raises(WeightsError, match=r"damaged: sha256.*install deepcolor-lightning again"):
+        load_model(DEFAULT)
+    (tmp_path / "lite.safetensors").unlink()
+    with pytest.raises(WeightsError, match="missing"):
+        load_model(DEFAULT)
+
+
+def test_weights_that_do_not_fit_are_listed_ten_at_most(lite_file, tmp_path):
+    tensors = load_file(lite_file)
+    header = {"deepcolor": json.dumps({"model": "lite", "hparams": {}})}
+    path = tmp_path / "bad.safetensors"
+    some = dict(list(tensors.items())[30:])
+    some["surplus"] = torch.zeros(1)
+    some["head.bias"] = torch.zeros(7)
+    save_file(some, path, metadata=header)
+    with pytest.raises(WeightsError, match=r"missing encoder.*; and 22 more") as error:
+        load_model(path)
+    assert str(error.value).count("missing") == 10
+    only = dict(tensors) | {"head.bias": torch.zeros(7)}
+    save_file(only, path, metadata=header)
+    with pytest.raises(WeightsError, match=r"head\.bias is \(7,\), needs \(313,\)"):
+        load_model(path)
+
+
+def test_files_of_another_kind_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"nonsense, and more of it")
+    with pytest.raises(WeightsError, match="no deepcolor header"):
+        load_model(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="no deepcolor header"):
+        load_model(path)
+
+
+def test_a_truncated_file_is_refused(lite_file):
+    lite_file.write_bytes(lite_file.read_bytes()[:-1000])
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        load_model(lite_file)
+
+
+def test_saving_leaves_nothing_half_written(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"precious")
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(weights, "save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(create_model("lite"), path)
+    assert path.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ValueError, match=r"end in \.safetensors"):
+        save_model(create_model("lite"), tmp_path / "w.pt")
