@@ -78,8 +78,12 @@ def main() -> None:
     parser.add_argument("val", help="photographs to measure on")
     parser.add_argument("--train", required=True, help="photographs to fit the tint on")
     parser.add_argument("--model", default="lite.photos", help="checkpoint or weights file")
-    parser.add_argument("--temperature", type=float, nargs="*", help="the checkpoint's, if left out")
-    parser.add_argument("--size", type=int, nargs="*", help="working size; the model's, if left out")
+    parser.add_argument(
+        "--temperature", type=float, nargs="*", help="the checkpoint's, if left out"
+    )
+    parser.add_argument(
+        "--size", type=int, nargs="*", help="working size; the model's, if left out"
+    )
     parser.add_argument("--count", type=int, default=10**9, help="photographs at most")
     parser.add_argument("--json", type=Path, help="file to write")
     arguments = parser.parse_args()
@@ -92,8 +96,7 @@ def main() -> None:
     for size in arguments.size or [model.size]:
         for temperature in arguments.temperature or [model.temperature]:
             model.temperature = temperature
-            type(model).size = size
-            predictor = deepcolor.Predictor(model, "cpu")
+            predictor = deepcolor.Predictor(model, "cpu", size)
             name = f"{arguments.model} {size} px, T {temperature:g}"
             table[name] = measure(name, predictor, photos, arguments.count)
 

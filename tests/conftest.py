@@ -17,7 +17,7 @@ def _seeded():
 @pytest.fixture(scope="session")
 def photograph() -> np.ndarray:
     """A real colour photograph, (256, 256, 3) uint8 (public domain, NASA)."""
-    return np.asarray(Image.fromarray(skimage.data.astronaut()).resize((256, 256)))
+    return np.array(Image.fromarray(skimage.data.astronaut()).resize((256, 256)))
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from deepcolor.cli.main import app
+from deepcolor.weights import load_model
 
 SHELL = CliRunner()
 
@@ -134,3 +136,23 @@ def test_train_fit_ends_with_a_weights_file_that_colorizes(photo_folder, photo, 
     assert done.returncode == 0, done.stderr[-2000:]
     (path,) = tmp_path.rglob("model.safetensors")
     assert deepcolor("colorize", photo, "-m", path)[0] == 0
+    still = f"--warm_start {path} --model.lr 0 --model.weight_decay 0 --trainer.max_steps 1"
+    done = subprocess.run(
+        [command, "train", "fit", "--config", recipe, *small.split(), *still.split()],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (load_model(p) for p in sorted(tmp_path.rglob("model.safetensors")))
+    assert torch.equal(first.network.head.weight, second.network.head.weight)
+
+
+def test_training_without_photographs_says_so(tmp_path):
+    command = Path(sys.executable).with_name("deepcolor")
+    done = subprocess.run(
+        [command, "train", "fit", "--model", "Lite", "--data.path", tmp_path / "none"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "none: neither a folder nor a tar archive of photographs"
+    )

@@ -18,7 +18,7 @@ def lightness(rgb: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def grey(photograph) -> np.ndarray:
-    return np.asarray(Image.fromarray(photograph).convert("L"))
+    return np.array(Image.fromarray(photograph).convert("L"))
 
 
 def test_a_photograph_gets_colour_that_resembles_the_truth(photograph, grey):
@@ -137,6 +137,29 @@ def test_a_predictor_takes_a_model_in_memory(grey):
 def test_a_predictor_takes_a_weights_file(grey, lite, tmp_path):
     path = deepcolor.save_model(lite, tmp_path / "mine.safetensors")
     assert np.array_equal(deepcolor.Predictor(path, "cpu")(grey), deepcolor.colorize(grey))
+
+
+def test_a_weights_file_that_changed_is_read_again(grey, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = Lite()
+        deepcolor.save_model(model, path)
+        results.append(deepcolor.colorize(grey, model=path))
+        assert np.array_equal(results[-1], deepcolor.colorize(grey, model=model))
+    assert not np.array_equal(*results)
+
+
+def test_the_working_size_can_be_chosen(grey, lite):
+    sizes = []
+    hook = lite.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-1]))
+    for size in (64, 128):
+        deepcolor.Predictor(lite, "cpu", size=size)(grey)
+    hook.remove()
+    assert sizes == [64, 128]
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        deepcolor.Predictor(lite, "cpu", size=0)
 
 
 def test_unknown_devices_and_models_are_refused():

@@ -85,11 +85,12 @@ def test_unknown_names_list_what_there_is():
 def test_a_corrupted_embedded_checkpoint_is_detected(monkeypatch, tmp_path):
     blob = bytearray(embedded(DEFAULT))
     blob[len(blob) // 2] ^= 1
-    (tmp_path / "lite.safetensors").write_bytes(blob)
+    path = tmp_path / CHECKPOINTS[DEFAULT].location.removeprefix("package:")
+    path.write_bytes(blob)
     monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match=r"damaged: sha256.*install deepcolor-lightning again"):
         load_model(DEFAULT)
-    (tmp_path / "lite.safetensors").unlink()
+    path.unlink()
     with pytest.raises(WeightsError, match="missing"):
         load_model(DEFAULT)
 

@@ -93,6 +93,7 @@ class Predictor:
         model: a name of `list_checkpoints()`, a .safetensors file, or a model in memory (which is
             used as it is, in evaluation mode).
         device: "auto", "cpu", "cuda", "mps" or a torch.device.
+        size: side that the network works at, in pixels; the model's own when None.
 
     Example:
         >>> predictor = Predictor("lite.photos", device="cpu")  # doctest: +SKIP
@@ -100,8 +101,14 @@ class Predictor:
     """
 
     def __init__(
-        self, model: str | Path | Colorizer = DEFAULT, device: str | torch.device = "auto"
+        self,
+        model: str | Path | Colorizer = DEFAULT,
+        device: str | torch.device = "auto",
+        size: int | None = None,
     ) -> None:
+        if size is not None and size < 1:
+            raise ValueError(f"size must be at least 1 pixel, got {size}")
+        self.size = size
         self.device = choose_device(device)
         loaded = model if isinstance(model, Colorizer) else load_model(model)
         self.model = loaded.eval().to(self.device)
@@ -117,7 +124,7 @@ class Predictor:
     def _colour(self, rgb: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 or in [0, 1] -> (B, 3, H, W) in [0, 1]."""
         luminance = torch.cat([self._luminance(strip) for strip in _strips(rgb)], dim=-2)
-        ab = predict_ab(self.model, luminance)
+        ab = predict_ab(self.model, luminance, self.size)
         coloured = [
             lab_to_rgb(clamp_to_gamut(join_lab(low, high)))
             for low, high in zip(_strips(luminance), _strips(ab), strict=True)
@@ -135,11 +142,12 @@ def _strips(image: Tensor) -> Iterator[Tensor]:
 
 
 @lru_cache(maxsize=2)
-def _predictor(model: str, device: str) -> Predictor:
+def _predictor(model: str, device: str, changed: int) -> Predictor:
+    """Keep the last models used; `changed` tells a weights file from its newer version."""
     return Predictor(model, device)
 
 
-def colorize(image: Any, model: str | Path = DEFAULT, device: str = "auto") -> Any:
+def colorize(image: Any, model: str | Path | Colorizer = DEFAULT, device: str = "auto") -> Any:
     """Give a picture its colour, at full resolution, keeping every pixel's lightness.
 
     Only the picture's luminance is looked at: one that has colour already is coloured anew.
@@ -149,7 +157,7 @@ def colorize(image: Any, model: str | Path = DEFAULT, device: str = "auto") -> A
         image: a path; a PIL image; a NumPy array (H, W), (H, W, 1) or (H, W, 3); a torch tensor
             (H, W), (1 | 3, H, W) or (B, 1 | 3, H, W); arrays and tensors uint8 or float in
             [0, 1]. Or a list of any of these.
-        model: a name of `list_checkpoints()`, or a .safetensors file.
+        model: a name of `list_checkpoints()`, a .safetensors file, or a model in memory.
         device: "auto", "cpu", "cuda" or "mps".
 
     Returns:
@@ -161,4 +169,8 @@ def colorize(image: Any, model: str | Path = DEFAULT, device: str = "auto") -> A
             the device cannot be used; the message says which, why, and what would work.
         WeightsError: if the weights are damaged.
     """
-    return _predictor(str(model), device)(image)
+    if isinstance(model, Colorizer):
+        return Predictor(model, device)(image)
+    file = Path(model)
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    return _predictor(str(model), device, changed)(image)

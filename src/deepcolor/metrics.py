@@ -14,7 +14,7 @@ from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import rebalancing_weights, smooth_prior
 
-__all__ = ["CIEDE2000", "AbAuC", "Colourfulness", "ciede2000", "colourfulness"]
+__all__ = ["CIEDE2000", "AbAuC", "Colourfulness", "ciede2000", "colourfulness", "psnr"]
 
 AUC_LIMIT = 150  # largest ab distance counted, Zhang et al. 2016
 

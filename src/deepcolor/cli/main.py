@@ -25,11 +25,13 @@ app = typer.Typer(
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def _one_line_errors(
+    kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OSError),
+) -> Iterator[None]:
     """Bad input ends in one line on stderr and exit code 2, without a traceback."""
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
+    except kinds as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"deepcolor: {message}", file=sys.stderr)
         raise typer.Exit(BAD_INPUT) from error
@@ -139,7 +141,8 @@ def train(context: typer.Context) -> None:
             raise ValueError(
                 "training needs an extra: pip install 'deepcolor-lightning[train]'"
             ) from error
-    run(context.args)
+    with _one_line_errors((FileNotFoundError,)):  # anything else may be a bug: show where
+        run(context.args)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 from torchvision.transforms import v2
 
-from deepcolor.data.datasets import PhotoSet, open_photos, worker_seed
+from deepcolor.data.datasets import PhotoSet, limit_worker_threads, open_photos
 
 __all__ = ["ColorizationDataModule"]
 
@@ -96,7 +96,7 @@ class ColorizationDataModule(LightningDataModule):
             sampler=WeightedRandomSampler(self.training_weights, len(self.training_indices)),
             num_workers=self.workers,
             drop_last=True,
-            worker_init_fn=worker_seed,
+            worker_init_fn=limit_worker_threads,
             persistent_workers=self.workers > 0,
         )
 
@@ -105,5 +105,5 @@ class ColorizationDataModule(LightningDataModule):
             self.val_set,
             self.batch_size,
             num_workers=self.workers,
-            worker_init_fn=worker_seed,
+            worker_init_fn=limit_worker_threads,
         )

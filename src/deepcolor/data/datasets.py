@@ -134,6 +134,6 @@ def open_photos(path: str | Path, transform: Transform | None = None) -> PhotoSe
     return TarPhotos(archives, transform) if archives else PhotoFolder(path, transform)
 
 
-def worker_seed(_: int) -> None:
+def limit_worker_threads(_: int) -> None:
     """Give each loader process one torch thread: they run beside the training itself."""
     torch.set_num_threads(1)

@@ -91,9 +91,11 @@ class Colorizer(LightningModule, ABC):
             able = ", ".join(kind.__name__ for kind in self.accepts) or "none"
             raise TypeError(f"{name} takes no {type(guidance).__name__}; guidance it takes: {able}")
 
+    def _rgb(self, batch: Tensor | Sequence[Any]) -> Tensor:
+        return unit_rgb(batch if isinstance(batch, Tensor) else batch[0])
+
     def _lab(self, batch: Tensor | Sequence[Any]) -> tuple[Tensor, Tensor]:
-        rgb = batch if isinstance(batch, Tensor) else batch[0]
-        return split_lab(rgb_to_lab(unit_rgb(rgb)))
+        return split_lab(rgb_to_lab(self._rgb(batch)))
 
     def training_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
         """Sum of the loss terms on an RGB batch."""
@@ -106,8 +108,8 @@ class Colorizer(LightningModule, ABC):
 
     def validation_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
         """Log the loss and the figures of `metrics` on an RGB batch."""
-        luminance, ab = self._lab(batch)
-        truth = lab_to_rgb(join_lab(luminance, ab))
+        truth = self._rgb(batch)
+        luminance, ab = split_lab(rgb_to_lab(truth))
         rgb = self._colour(luminance)
         terms = self.loss(luminance, ab)
         count = len(luminance)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler
+from torch.utils.data import DataLoader, IterableDataset
 
 from deepcolor.guidance import Guidance
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
@@ -111,11 +111,6 @@ def _sample(loader: "DataLoader[Tensor]") -> "DataLoader[Tensor]":
     """The same pictures in this process, so that the training's own workers are not disturbed."""
     if isinstance(loader.dataset, IterableDataset):
         return DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
-    sampler = (
-        loader.sampler
-        if len(loader.dataset) > PRIOR_PICTURES  # type: ignore[arg-type]  # map-style, has a length
-        else RandomSampler(loader.dataset)  # type: ignore[arg-type]  # as above
-    )
     return DataLoader(
-        loader.dataset, loader.batch_size, sampler=sampler, collate_fn=loader.collate_fn
+        loader.dataset, loader.batch_size, sampler=loader.sampler, collate_fn=loader.collate_fn
     )

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,7 +62,30 @@ class Checkpoint:
     """Figures that the stated protocol must reproduce."""
 
 
-CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType({})
+CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
+    {
+        "lite.photos": Checkpoint(
+            location="package:lite.photos.safetensors",
+            sha256="1f3a98258c9b9b08f4db07ec4631a56d4675a75ba89f7a127685a4804ae32b23",
+            model="lite",
+            hparams={"temperature": 0.38, "mix": 0.85},
+            trained_on="35,221 photographs from 13 public sets, in docs/lite.md",
+            license=(
+                "Apache-2.0; some of the training photographs are for research use only, see"
+                " docs/lite.md"
+            ),
+            source="recipes/lite.photos.sh, from the ImageNet weights of EfficientNet-Lite0",
+            # benchmarks/figures.py on the 300 photographs of BSDS500's train and val parts
+            expected={
+                "psnr": 0.0,
+                "auc": 0.0,
+                "auc_rebalanced": 0.0,
+                "ciede2000": 0.0,
+                "colourfulness_share": 0.0,
+            },
+        ),
+    }
+)
 
 
 def list_checkpoints() -> list[str]:
@@ -125,7 +149,9 @@ def save_model(model: Colorizer, path: str | Path, *, half: bool = False) -> Pat
         key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.network.state_dict().items()
     }
-    header = {FORMAT: json.dumps({"model": names[0], "hparams": dict(model.hparams)})}
+    # LightningCLI adds entries of its own, such as _instantiator.
+    hparams = {k: v for k, v in model.hparams.items() if k in signature(type(model)).parameters}
+    header = {FORMAT: json.dumps({"model": names[0], "hparams": hparams})}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
