@@ -46,8 +46,18 @@ def test_a_share_of_zero_leaves_a_source_out(photo_folder):
     assert drawn == {"cat"}
 
 
+def test_a_tenth_is_held_out_unless_said_otherwise(photo_folder):
+    assert len(module(photo_folder, held_out=None).val_set) == 1
+
+
+def test_a_set_smaller_than_a_batch_is_trained_on_all_the_same(photo_folder):
+    data = module(photo_folder, batch_size=32)
+    assert [len(batch) for batch in data.train_dataloader()] == [9]
+    assert [len(batch) for batch in module(photo_folder, batch_size=4).train_dataloader()] == [4, 4]
+
+
 def test_mistakes_are_refused(photo_folder):
-    with pytest.raises(ValueError, match="held_out must be 1 to 11"):
+    with pytest.raises(ValueError, match=r"has 12 photographs; held_out .* got 12"):
         module(photo_folder, held_out=12)
     with pytest.raises(ValueError, match=r"tea; the sources .* cat, coffee"):
         module(photo_folder, shares={"tea": 2.0})

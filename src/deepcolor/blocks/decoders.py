@@ -27,19 +27,19 @@ class PyramidDecoder(nn.Module):
         super().__init__()
         if not 1 <= len(widths) <= len(channels):
             raise ValueError(f"widths must be 1 to {len(channels)} numbers, got {list(widths)}")
-        coarse, *finer = reversed(channels)
+        coarse, *finer = list(reversed(channels))[: len(widths)]
         self.top = ConvBlock(coarse, widths[0], kernel=1)
         self.context = nn.Conv2d(coarse, widths[0], kernel_size=1)
         self.steps = nn.ModuleList(
             nn.Sequential(ConvBlock(below + skip, width), ConvBlock(width, width))
-            for below, skip, width in zip(widths, finer, widths[1:], strict=False)
+            for below, skip, width in zip(widths[:-1], finer, widths[1:], strict=True)
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Levels (B, channels[i], H_i, W_i), fine to coarse -> (B, widths[-1], H_j, W_j)."""
-        coarse, *finer = reversed(features)
+        coarse, *finer = list(reversed(features))[: len(self.steps) + 1]
         x: Tensor = self.top(coarse) + self.context(coarse.mean(dim=(2, 3), keepdim=True))
-        for step, skip in zip(self.steps, finer, strict=False):
+        for step, skip in zip(self.steps, finer, strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = step(torch.cat([x, skip], dim=1))
         return x

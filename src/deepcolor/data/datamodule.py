@@ -13,6 +13,9 @@ from deepcolor.data.datasets import PhotoSet, limit_worker_threads, open_photos
 __all__ = ["ColorizationDataModule"]
 
 
+MOST_HELD_OUT = 300
+
+
 class ColorizationDataModule(LightningDataModule):
     """Photographs as batches of RGB: (B, 3, size, size) uint8.
 
@@ -21,7 +24,8 @@ class ColorizationDataModule(LightningDataModule):
         size: side of the training pictures in pixels.
         batch_size: pictures a batch.
         workers: loader processes.
-        held_out: photographs kept for validation, drawn once by `seed`.
+        held_out: photographs kept for validation, drawn once by `seed`; None keeps a tenth of
+            them, at most 300.
         zoom: area of the random crops as a share of the photograph, from least to most.
         shares: how often the photographs of a source (a tar's or a top folder's name) are drawn,
             relative to 1 for each source not named.
@@ -34,7 +38,7 @@ class ColorizationDataModule(LightningDataModule):
         size: int = 128,
         batch_size: int = 32,
         workers: int = 2,
-        held_out: int = 300,
+        held_out: int | None = None,
         zoom: tuple[float, float] = (0.3, 1.0),
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
@@ -61,10 +65,13 @@ class ColorizationDataModule(LightningDataModule):
                 ]
             ),
         )
-        if not 0 < self.held_out < len(training):
+        held_out = self.held_out
+        if held_out is None:
+            held_out = min(MOST_HELD_OUT, max(1, len(training) // 10))
+        if not 0 < held_out < len(training):
             raise ValueError(
-                f"held_out must be 1 to {len(training) - 1}, the photographs in {self.path}"
-                f" less one; got {self.held_out}"
+                f"{self.path} has {len(training)} photographs; held_out must be at least 1 and"
+                f" leave at least 1 to train on, got {held_out}"
             )
         unknown = set(self.shares) - set(training.sources)
         if unknown:
@@ -74,12 +81,12 @@ class ColorizationDataModule(LightningDataModule):
             )
         order = torch.randperm(len(training), generator=torch.Generator().manual_seed(self.seed))
         chosen = order.tolist()
-        self.training_indices = chosen[self.held_out :]
+        self.training_indices = chosen[held_out:]
         self.train_set: Dataset[Tensor] = Subset(training, self.training_indices)
         self.training_weights = [
             self.shares.get(training.sources[i], 1.0) for i in self.training_indices
         ]
-        self.val_set: Dataset[Tensor] = Subset(self._upright(), sorted(chosen[: self.held_out]))
+        self.val_set: Dataset[Tensor] = Subset(self._upright(), sorted(chosen[:held_out]))
 
     def _upright(self) -> PhotoSet:
         return open_photos(
@@ -95,7 +102,9 @@ class ColorizationDataModule(LightningDataModule):
             self.batch_size,
             sampler=WeightedRandomSampler(self.training_weights, len(self.training_indices)),
             num_workers=self.workers,
-            drop_last=True,
+            # A last batch of one picture would upset batch normalization; a set smaller than a
+            # batch is trained on all the same.
+            drop_last=len(self.training_indices) >= self.batch_size,
             worker_init_fn=limit_worker_threads,
             persistent_workers=self.workers > 0,
         )

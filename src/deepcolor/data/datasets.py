@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 Transform = Callable[[Image.Image], Any]
 
 
-class PhotoSet(Dataset[Tensor]):
+class PhotoSet(Dataset[Tensor], ABC):
     """Numbered photographs, each with the name of the source that it came from.
 
     Args:
@@ -37,9 +38,9 @@ class PhotoSet(Dataset[Tensor]):
         self.sources = list(sources)
         self.transform = transform
 
+    @abstractmethod
     def read(self, index: int) -> bytes:
         """The encoded photograph."""
-        raise NotImplementedError(f"{type(self).__name__} must define read()")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -97,6 +97,11 @@ class Colorizer(LightningModule, ABC):
     def _lab(self, batch: Tensor | Sequence[Any]) -> tuple[Tensor, Tensor]:
         return split_lab(rgb_to_lab(self._rgb(batch)))
 
+    def on_fit_start(self) -> None:
+        """Train a model that was loaded: Lightning leaves one in evaluation mode as it is."""
+        if not self.training:
+            self.train()
+
     def training_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
         """Sum of the loss terms on an RGB batch."""
         terms = self.loss(*self._lab(batch))

@@ -1,5 +1,7 @@
 """Families: what models share that differ only in their networks."""
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,9 +53,9 @@ class ClassificationColorizer(Colorizer):
         self.mix = mix
         self.register_buffer("prior", torch.full((quantizer.bins,), 1 / quantizer.bins))
 
+    @abstractmethod
     def logits(self, luminance: Tensor) -> Tensor:
         """(B, 1, H, W) L in [0, 100] -> (B, Q, h, w), at the network's own resolution."""
-        raise NotImplementedError(f"{type(self).__name__} must define logits()")
 
     def decode(self, logits: Tensor) -> Tensor:
         """(B, Q, h, w) logits -> (B, 2, h, w) ab, in CIELAB units."""
