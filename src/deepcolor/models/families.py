@@ -13,10 +13,98 @@ from deepcolor.models.base import Colorizer
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import AbPrior, rebalancing_weights
 
-__all__ = ["ClassificationColorizer"]
+__all__ = ["ClassificationColorizer", "RegressionColorizer"]
 
 PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
 PRIOR_SEED = 0
+
+
+class RegressionColorizer(Colorizer):
+    """The network gives chroma itself, in a colour space and on a scale of its own.
+
+    A subclass says three things: what the network answers (`chroma`), what it should have
+    answered (`encode_target`), and what an answer means (`decode`, the inverse). A model that
+    works in YCbCr, YUV or CIELUV converts there, and nowhere else.
+
+    Args:
+        lr: learning rate.
+        weight_decay: of the optimizer.
+        huber_delta: where the Huber loss turns from a square into a line, in the network's units;
+            None is the mean squared error.
+    """
+
+    def __init__(self, lr: float, weight_decay: float, huber_delta: float | None = None) -> None:
+        super().__init__(lr, weight_decay)
+        if huber_delta is not None and not huber_delta > 0:
+            raise ValueError(f"huber_delta must be positive, or None, got {huber_delta}")
+        self.huber_delta = huber_delta
+
+    @abstractmethod
+    def chroma(self, luminance: Tensor) -> Tensor:
+        """What the network answers, in its own units.
+
+        Args:
+            luminance: (B, 1, H, W) L in [0, 100].
+
+        Returns:
+            (B, 2, h, w), at the network's own resolution.
+        """
+
+    @abstractmethod
+    def encode_target(self, luminance: Tensor, ab: Tensor) -> Tensor:
+        """What the network should answer: true chroma in its own units.
+
+        Args:
+            luminance: (B, 1, H, W) L in [0, 100].
+            ab: (B, 2, H, W), in CIELAB units.
+
+        Returns:
+            (B, 2, H, W).
+        """
+
+    @abstractmethod
+    def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
+        """What an answer means: the inverse of `encode_target`.
+
+        Args:
+            output: (B, 2, H, W) float32, in the network's units.
+            luminance: (B, 1, H, W) L in [0, 100].
+
+        Returns:
+            (B, 2, H, W) ab, in CIELAB units.
+        """
+
+    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        self.check_input(luminance, guidance)
+        return self.ab(self.chroma(luminance), luminance)
+
+    def ab(self, output: Tensor, luminance: Tensor) -> Tensor:
+        """The network's answer, (B, 2, h, w), as ab at the size of the luminance."""
+        output = output.float()
+        if output.shape[-2:] != luminance.shape[-2:]:
+            output = F.interpolate(
+                output, size=luminance.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return self.decode(output, luminance.float())
+
+    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        self.check_input(luminance)
+        return self.regression_loss(self.chroma(luminance), luminance, ab)
+
+    def regression_loss(self, output: Tensor, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Mean squared error, or Huber loss, in the network's units, over pixels and channels.
+
+        Args:
+            output: (B, 2, h, w), from `chroma`; the target is averaged over each of its pixels.
+            luminance: (B, 1, H, W) L in [0, 100].
+            ab: (B, 2, H, W), the truth, in CIELAB units.
+        """
+        target = self.encode_target(luminance, ab)
+        if target.shape[-2:] != output.shape[-2:]:
+            target = F.interpolate(target, size=output.shape[-2:], mode="area")
+        if self.huber_delta is None:
+            return {"mse": F.mse_loss(output.float(), target)}
+        return {"huber": F.huber_loss(output.float(), target, delta=self.huber_delta)}
 
 
 class ClassificationColorizer(Colorizer):
