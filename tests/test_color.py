@@ -181,3 +181,24 @@ def test_clamping_passes_gradients():
     color.clamp_to_gamut(lab).sum().backward()
     assert torch.isfinite(lab.grad).all()
     assert (lab.grad[1:] != 0).all()
+
+
+def test_chroma_in_ycbcr_and_a_lightness_make_the_same_colour_in_lab():
+    rgb = torch.rand(2, 3, 16, 16)
+    luminance, ab = color.split_lab(color.rgb_to_lab(rgb))
+    cbcr = color.rgb_to_ycbcr(rgb)[:, 1:]
+    assert (color.ycbcr_chroma_to_ab(luminance, cbcr) - ab).abs().max() < 5e-3
+
+
+def test_chroma_in_ycbcr_that_no_rgb_has_stays_displayable():
+    luminance = torch.rand(1, 1, 8, 8) * 100
+    ab = color.ycbcr_chroma_to_ab(luminance, torch.rand(1, 2, 8, 8) * 1000 - 500)
+    assert ab.abs().max() < 108  # sRGB's extent in CIELAB
+    grey = color.ycbcr_chroma_to_ab(luminance, torch.full((1, 2, 8, 8), 128.0))
+    assert grey.abs().max() < 0.01
+
+
+def test_the_grey_of_a_lightness_has_that_lightness():
+    level = torch.linspace(0, 1, 256)[None, None, None]
+    luminance = color.rgb_to_lab(level.expand(1, 3, 1, 256))[:, :1]
+    assert (color.lightness_to_grey(luminance) - level).abs().max() < 1e-5

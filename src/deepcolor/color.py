@@ -19,12 +19,14 @@ __all__ = [
     "in_gamut",
     "join_lab",
     "lab_to_rgb",
+    "lightness_to_grey",
     "luv_to_rgb",
     "rgb_to_lab",
     "rgb_to_luv",
     "rgb_to_ycbcr",
     "split_lab",
     "unit_rgb",
+    "ycbcr_chroma_to_ab",
     "ycbcr_to_rgb",
 ]
 
@@ -33,6 +35,8 @@ GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
 BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
 LUMA_RED, LUMA_BLUE = 0.299, 0.114  # JFIF 1.02, from ITU-R BT.601
 YCBCR_CENTRE = 128.0  # JFIF 1.02: chroma of every grey, on a scale of 0..255
+LUMA_REACH = 512.0  # beyond this luma, either way, no byte-sized chroma keeps RGB off its limits
+LUMA_BISECTIONS = 20  # 2^-20 of twice that is a thousandth of an 8-bit step
 
 Converter = Callable[[Tensor], Tensor]
 
@@ -206,6 +210,54 @@ def _ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     red = luma + 2 * (1 - LUMA_RED) * (cr - YCBCR_CENTRE)
     green = (luma - LUMA_RED * red - LUMA_BLUE * blue) / (1 - LUMA_RED - LUMA_BLUE)
     return torch.stack([red, green, blue], -3) / 255
+
+
+@_guarded
+def _relative_luminance(rgb: Tensor) -> Tensor:
+    """CIE Y in [0, 1], which lightness rises with: (..., 3, H, W) -> (..., 1, H, W)."""
+    return kornia.color.rgb_to_xyz(kornia.color.rgb_to_linear_rgb(rgb))[..., 1:2, :, :]
+
+
+def lightness_to_grey(luminance: Tensor) -> Tensor:
+    """The grey of each lightness, which is its RGB level and its luma.
+
+    Args:
+        luminance: (..., 1, H, W) L in [0, 100].
+
+    Returns:
+        (..., 1, H, W) in [0, 1].
+    """
+    shape = (*luminance.shape[:-3], 2, *luminance.shape[-2:])
+    return lab_to_rgb(join_lab(luminance, luminance.new_zeros(shape)))[..., 1:2, :, :]
+
+
+def ycbcr_chroma_to_ab(luminance: Tensor, cbcr: Tensor) -> Tensor:
+    """The ab of the colour that has a lightness in CIELAB and a chroma in YCbCr.
+
+    Luma is not lightness: a saturated blue of luma 29 is as light as a grey of 76. So the luma
+    is sought at which RGB, clipped to [0, 1], has the lightness; there is always one, as each
+    channel rises with luma. The gradient flows through the chroma as if that luma were fixed.
+
+    Args:
+        luminance: (..., 1, H, W) L in [0, 100].
+        cbcr: (..., 2, H, W) on JFIF's scale, 128 for greys; values that no RGB has are clipped.
+
+    Returns:
+        (..., 2, H, W) ab, in CIELAB units, within the sRGB gamut.
+    """
+    cbcr = (cbcr if cbcr.dtype == torch.float64 else cbcr.float()).clamp(0, 2 * YCBCR_CENTRE)
+    with torch.no_grad():
+        grey = lightness_to_grey(luminance)
+        wanted = _relative_luminance(torch.cat([grey] * 3, dim=-3))
+        low = torch.full_like(cbcr[..., :1, :, :], -LUMA_REACH)
+        high = -low
+        for _ in range(LUMA_BISECTIONS):
+            middle = (low + high) / 2
+            rgb = ycbcr_to_rgb(torch.cat([middle, cbcr], dim=-3))
+            darker = _relative_luminance(rgb) < wanted
+            low, high = torch.where(darker, middle, low), torch.where(darker, high, middle)
+    rgb = ycbcr_to_rgb(torch.cat([(low + high) / 2, cbcr], dim=-3))
+    return split_lab(rgb_to_lab(rgb))[1]
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:

@@ -97,6 +97,14 @@ class Colorizer(LightningModule, ABC):
     def _lab(self, batch: Tensor | Sequence[Any]) -> tuple[Tensor, Tensor]:
         return split_lab(rgb_to_lab(self._rgb(batch)))
 
+    def forward_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
+        """What a batch carries besides RGB that `forward` takes by name: nothing, usually."""
+        return {}
+
+    def loss_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
+        """What a batch carries besides RGB that `loss` takes by name, such as labels."""
+        return self.forward_extras(batch)
+
     def on_fit_start(self) -> None:
         """Train a model that was loaded: Lightning leaves one in evaluation mode as it is."""
         if not self.training:
@@ -104,7 +112,7 @@ class Colorizer(LightningModule, ABC):
 
     def training_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
         """Sum of the loss terms on an RGB batch."""
-        terms = self.loss(*self._lab(batch))
+        terms = self.loss(*self._lab(batch), **self.loss_extras(batch))
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:
@@ -115,8 +123,8 @@ class Colorizer(LightningModule, ABC):
         """Log the loss and the figures of `metrics` on an RGB batch."""
         truth = self._rgb(batch)
         luminance, ab = split_lab(rgb_to_lab(truth))
-        rgb = self._colour(luminance)
-        terms = self.loss(luminance, ab)
+        rgb = self._colour(luminance, **self.forward_extras(batch))
+        terms = self.loss(luminance, ab, **self.loss_extras(batch))
         count = len(luminance)
         self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=count)
         self.log("val/psnr", psnr(rgb, truth).mean(), prog_bar=True, batch_size=count)
@@ -142,10 +150,10 @@ class Colorizer(LightningModule, ABC):
     def predict_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
         """Colour an RGB batch from its luminance: (B, 3, H, W) in [0, 1]."""
         luminance, _ = self._lab(batch)
-        return self._colour(luminance)
+        return self._colour(luminance, **self.forward_extras(batch))
 
-    def _colour(self, luminance: Tensor) -> Tensor:
-        return lab_to_rgb(clamp_to_gamut(join_lab(luminance, self(luminance).float())))
+    def _colour(self, luminance: Tensor, **extras: Tensor) -> Tensor:
+        return lab_to_rgb(clamp_to_gamut(join_lab(luminance, self(luminance, **extras).float())))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the learning rate warms up, then falls along a cosine, if the steps are known."""
