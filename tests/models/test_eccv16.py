@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from deepcolor.models import create_model
-from deepcolor.models.eccv16 import ECCV16
+from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.quantize import AbQuantizer
 
 
@@ -72,3 +72,63 @@ def test_defaults_are_the_papers():
 def test_impossible_mixes_are_refused(mix):
     with pytest.raises(ValueError, match="mix"):
         ECCV16(mix=mix)
+
+
+@torch.no_grad()
+def test_temperature_one_decodes_as_the_published_forward():
+    model = ECCV16(temperature=1.0).eval()
+    x = torch.rand(1, 1, 32, 32) * 100
+    logits = model.network((x - 50) / 100)
+    small = 110 * model.network.model_out(logits.softmax(dim=1))
+    want = nn.Upsample(scale_factor=4, mode="bilinear", align_corners=False)(small)
+    assert torch.allclose(model(x), want, atol=1e-4)
+
+
+def test_weights_of_another_codebook_are_refused(model):
+    state = model.network.state_dict()
+    model.network.load_state_dict({key: value.half() for key, value in state.items()})
+    other = {**state, "model_out.weight": state["model_out.weight"].flip(1)}
+    with pytest.raises(ValueError, match="not the table of the 313 ab bins"):
+        model.network.load_state_dict(other)
+
+
+@torch.no_grad()
+def test_rebalancing_weighs_the_same_logits_by_rarity():
+    x, ab = torch.rand(2, 1, 32, 32) * 100, torch.zeros(2, 2, 32, 32)
+    ab[:, 0, 8:12] = 60.0  # a rare red
+    prior = torch.full((313,), 0.05 / 312)
+    prior[AbQuantizer.gamut313().hard_encode(torch.zeros(1, 2, 1, 1)).item()] = 0.95
+    losses = {}
+    for mix in (0.5, 1.0):
+        torch.manual_seed(0)
+        model = ECCV16(mix=mix).eval()
+        model.prior.copy_(prior)
+        losses[mix] = model.loss(x, ab)["cross_entropy"]
+    assert losses[0.5] > 1.2 * losses[1.0]
+
+
+@torch.no_grad()
+def test_grey_pictures_weigh_nothing():
+    model = ECCV16().eval()
+    loss = model.loss(torch.rand(1, 1, 32, 32) * 100, torch.full((1, 2, 32, 32), 4.0))
+    assert float(loss["cross_entropy"]) == 0
+
+
+def test_regression_shares_the_trunk():
+    model = ECCV16L2()
+    trunk = {k: v.shape for k, v in model.network.state_dict().items() if "model8.6" not in k}
+    full = {k: v.shape for k, v in ECCV16().network.state_dict().items()}
+    assert set(full) - set(trunk) == {"model8.6.weight", "model8.6.bias", "model_out.weight"}
+    assert all(full[key] == shape for key, shape in trunk.items())
+    assert sum(p.numel() for p in model.network.parameters()) == 32_155_458
+
+
+@torch.no_grad()
+def test_regression_loss_is_half_the_squared_distance_a_pixel():
+    model = ECCV16L2().eval()
+    model.network = nn.Sequential(nn.Conv2d(1, 2, 1, stride=4))
+    nn.init.zeros_(model.network[0].weight)
+    nn.init.zeros_(model.network[0].bias)
+    ab = torch.randn(1, 2, 16, 16) * 30
+    want = 0.5 * (ab[:, :, ::4, ::4] / 110).square().sum(1).mean()
+    assert torch.allclose(model.loss(torch.zeros(1, 1, 16, 16), ab)["mse"], want)

@@ -3,13 +3,14 @@
 from typing import Any
 
 from deepcolor.models.base import Colorizer
-from deepcolor.models.eccv16 import ECCV16
+from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.lite import Lite
 
 __all__ = ["MODELS", "Colorizer", "create_model", "list_models"]
 
 MODELS: dict[str, type[Colorizer]] = {
     "eccv16": ECCV16,
+    "eccv16_l2": ECCV16L2,
     "lite": Lite,
 }
 

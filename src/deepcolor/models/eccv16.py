@@ -1,19 +1,22 @@
 """Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016.
 
 Layers, names and slots are those of the published PyTorch release (version 2), so that its weights
-load key for key.
+load key for key. The paper's three networks: classification with rebalancing (`ECCV16`), without
+(`ECCV16(mix=1)`), and regression on the same trunk (`ECCV16L2`).
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.models.families import ClassificationColorizer
+from deepcolor.models.base import Colorizer
+from deepcolor.models.families import ClassificationColorizer, RegressionColorizer
 from deepcolor.quantize import AbQuantizer
 
-__all__ = ["ECCV16"]
+__all__ = ["ECCV16", "ECCV16L2"]
 
 STAGES = (  # channels, convolutions, stride of the last, dilation; model1 to model7
     (64, 2, 2, 1), (128, 2, 2, 1), (256, 3, 2, 1),
@@ -21,13 +24,14 @@ STAGES = (  # channels, convolutions, stride of the last, dilation; model1 to mo
 )  # fmt: skip
 HEAD_CHANNELS = 256
 AB_SCALE = 110.0  # the release's model_out gives ab / 110
+TABLE_SLACK = 0.1  # CIELAB units; weights stored as float16 err by 0.03, bins lie 10 apart
 DECAY, DECAY_STEPS = 0.316, 210_000  # of the learning rate, as the published training code
 
 
-class ECCV16Network(nn.Module):
-    """Normalized luminance to bin logits at a quarter of the size."""
+class Trunk(nn.Module):
+    """Normalized luminance to any number of channels at a quarter of the size."""
 
-    def __init__(self, quantizer: AbQuantizer) -> None:
+    def __init__(self, outputs: int) -> None:
         super().__init__()
         inputs = 1
         for number, (channels, convolutions, stride, dilation) in enumerate(STAGES, start=1):
@@ -49,26 +53,65 @@ class ECCV16Network(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(HEAD_CHANNELS, HEAD_CHANNELS, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(HEAD_CHANNELS, quantizer.bins, 1),
+            nn.Conv2d(HEAD_CHANNELS, outputs, 1),
         )
-        self.model_out = nn.Conv2d(quantizer.bins, 2, 1, bias=False)
-        # The bin table in the shape of a layer, as released; not trained.
-        self.model_out.weight.requires_grad_(False)
-        self.model_out.weight.copy_((quantizer.centres.T / AB_SCALE)[:, :, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W) in [-0.5, 0.5] -> (B, 313, H/4, W/4)."""
+        """(B, 1, H, W) in [-0.5, 0.5] -> (B, outputs, H/4, W/4)."""
         for number in range(1, len(STAGES) + 1):
             x = self.get_submodule(f"model{number}")(x)
-        logits: Tensor = self.model8(x)
-        return logits
+        out: Tensor = self.model8(x)
+        return out
+
+
+class ECCV16Network(Trunk):
+    """Normalized luminance to bin logits at a quarter of the size."""
+
+    def __init__(self, quantizer: AbQuantizer) -> None:
+        super().__init__(quantizer.bins)
+        self.model_out = nn.Conv2d(quantizer.bins, 2, 1, bias=False)
+        # The bin table in the shape of a layer, as released; not trained.
+        table = (quantizer.centres.T / AB_SCALE)[:, :, None, None]
+        self.model_out.weight.requires_grad_(False)
+        self.model_out.weight.copy_(table)
+        self._table = table.clone()
+        self.register_load_state_dict_pre_hook(_check_bin_table)  # type: ignore[no-untyped-call]
+
+
+def _check_bin_table(
+    network: ECCV16Network, state: Mapping[str, Tensor], prefix: str, *_: Any
+) -> None:
+    """Refuse weights whose last layer is not the bin table: their classes would mean others."""
+    weight = state.get(f"{prefix}model_out.weight")
+    if weight is None or weight.shape != network._table.shape:
+        return  # strict loading names it
+    error = AB_SCALE * float((weight.float().cpu() - network._table).abs().max())
+    if not error <= TABLE_SLACK:
+        raise ValueError(
+            "model_out.weight * 110 is not the table of the 313 ab bins: it differs by up to"
+            f" {error:.3g} CIELAB units; the weights are of another codebook"
+        )
+
+
+def _adam(model: Colorizer) -> OptimizerLRScheduler:
+    """Adam as the published training code sets it."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(
+        trainable, model.lr, betas=(0.9, 0.99), weight_decay=model.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, DECAY_STEPS, gamma=DECAY)
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+    }
 
 
 class ECCV16(ClassificationColorizer):
     """Classification over 313 bins with class rebalancing: 32,236,011 parameters.
 
     Args:
-        temperature: of the annealed mean; 0.38 in the paper.
+        temperature: of the annealed mean; 0.38 in the paper. The published PyTorch weights decode
+            by the softmax alone, which is 1.
         mix: lambda of class rebalancing: 0.5 in the paper, 1 for its variant without.
         neighbours: bins that share a pixel: 5 in the paper, 10 in the published training code.
         lr: of Adam, divided by 3.16 each 210,000 steps.
@@ -109,12 +152,40 @@ class ECCV16(ClassificationColorizer):
         return ab[:, :, ::4, ::4]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(
-            trainable, self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, DECAY_STEPS, gamma=DECAY)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return _adam(self)
+
+
+class ECCV16L2(RegressionColorizer):
+    """The paper's regression of ab on the same trunk: 32,155,458 parameters.
+
+    Args:
+        lr: of Adam, divided by 3.16 each 210,000 steps.
+        weight_decay: of Adam.
+    """
+
+    size: ClassVar[int] = 256
+    stride: ClassVar[int] = 8
+    network: Trunk
+
+    def __init__(self, lr: float = 3.16e-5, weight_decay: float = 1e-3) -> None:
+        super().__init__(lr, weight_decay)
+        self.save_hyperparameters()
+        self.network = Trunk(outputs=2)
+
+    def chroma(self, luminance: Tensor) -> Tensor:
+        ab: Tensor = self.network((luminance - 50) / 100)
+        return ab
+
+    def encode_target(self, luminance: Tensor, ab: Tensor) -> Tensor:
+        return ab / AB_SCALE
+
+    def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
+        return AB_SCALE * output
+
+    def regression_loss(self, output: Tensor, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Eq. 1 at every fourth pixel: half the squared distance is the mean over a and b."""
+        every = (..., slice(None, None, 4), slice(None, None, 4))
+        return super().regression_loss(output, luminance[every], ab[every])
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return _adam(self)
