@@ -202,3 +202,10 @@ def test_the_grey_of_a_lightness_has_that_lightness():
     level = torch.linspace(0, 1, 256)[None, None, None]
     luminance = color.rgb_to_lab(level.expand(1, 3, 1, 256))[:, :1]
     assert (color.lightness_to_grey(luminance) - level).abs().max() < 1e-5
+
+
+def test_saturation_is_that_of_hsv():
+    rgb = torch.cat([torch.rand(10_000, 3), edge_colours()])
+    want = skimage.color.rgb2hsv(rgb.double().numpy())[:, 1]
+    have = color.saturation(as_image(rgb))[0, :, 0].numpy()
+    assert np.abs(have - want).max() < 1e-4

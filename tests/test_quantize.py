@@ -63,6 +63,14 @@ def test_every_srgb_colour_has_a_bin_within_5_on_each_axis():
     assert len(quantizer.hard_encode(ab).unique()) == 261
 
 
+def test_529_bins_are_the_whole_grid_that_the_313_come_from():
+    quantizer = AbQuantizer.grid529()
+    assert quantizer.bins == 529
+    assert quantizer.centres[23 * 14 + 8].tolist() == [30, -30]
+    whole = {tuple(centre) for centre in quantizer.centres.tolist()}
+    assert {tuple(centre) for centre in AbQuantizer.gamut313().centres.tolist()} < whole
+
+
 def test_625_bins_are_numbered_row_by_row_and_cover_srgb():
     quantizer = AbQuantizer.grid625()
     assert quantizer.bins == 625

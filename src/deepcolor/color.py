@@ -24,6 +24,7 @@ __all__ = [
     "rgb_to_lab",
     "rgb_to_luv",
     "rgb_to_ycbcr",
+    "saturation",
     "split_lab",
     "unit_rgb",
     "ycbcr_chroma_to_ab",
@@ -33,6 +34,7 @@ __all__ = [
 RANGE_SLACK = 1e-3  # float dust of resizing and of inverse transforms
 GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
 BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
+EPSILON = 1e-12  # keeps quotients finite
 LUMA_RED, LUMA_BLUE = 0.299, 0.114  # JFIF 1.02, from ITU-R BT.601
 YCBCR_CENTRE = 128.0  # JFIF 1.02: chroma of every grey, on a scale of 0..255
 LUMA_REACH = 512.0  # beyond this luma, either way, no byte-sized chroma keeps RGB off its limits
@@ -210,6 +212,21 @@ def _ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     red = luma + 2 * (1 - LUMA_RED) * (cr - YCBCR_CENTRE)
     green = (luma - LUMA_RED * red - LUMA_BLUE * blue) / (1 - LUMA_RED - LUMA_BLUE)
     return torch.stack([red, green, blue], -3) / 255
+
+
+@_guarded
+def saturation(rgb: Tensor) -> Tensor:
+    """HSV saturation: the range of the channels as a share of the largest.
+
+    Args:
+        rgb: (..., 3, H, W) in [0, 1]. 0..255 floats are refused.
+
+    Returns:
+        (..., 1, H, W) in [0, 1]; black has 0.
+    """
+    _check_unit(rgb, "saturation")
+    least, most = rgb.amin(-3, keepdim=True), rgb.amax(-3, keepdim=True)
+    return torch.where(most > 0, (most - least) / most.clamp(min=EPSILON), 0.0)
 
 
 @_guarded

@@ -1,10 +1,27 @@
-"""What a person can tell a colorizer besides the photograph."""
+"""What a person can tell a colorizer besides the photograph, and its simulation for training."""
 
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Exemplar", "Guidance", "Hints"]
+from deepcolor.color import join_lab, lab_to_rgb, saturation
+from deepcolor.quantize import AbQuantizer
+
+__all__ = [
+    "Exemplar",
+    "GlobalHints",
+    "Guidance",
+    "Hints",
+    "check_guidance",
+    "hide_statistics",
+    "measure_statistics",
+    "simulate_hints",
+]
+
+LARGEST_PATCH = 9  # side in pixels of a simulated hint, Zhang et al. 2017
+SPREAD = 4  # the places of simulated hints have a deviation of a quarter of the free side
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,156 @@ class Exemplar:
             raise ValueError(f"an exemplar needs lab (B, 3, H, W), got {tuple(self.lab.shape)}")
 
 
-Guidance = Hints | Exemplar
+@dataclass(frozen=True)
+class GlobalHints:
+    """Colour statistics wanted over the whole picture (Zhang et al. 2017, section 3.3).
+
+    Args:
+        histogram: (B, Q), the share of each ab bin, summing to 1. None, or a row of NaN for one
+            picture, says nothing about it.
+        saturation: (B, 1), the mean HSV saturation in [0, 1]; None or NaN likewise.
+        local: hints at single pixels besides.
+    """
+
+    histogram: Tensor | None = None
+    saturation: Tensor | None = None
+    local: Hints | None = None
+
+    def __post_init__(self) -> None:
+        if self.histogram is not None and self.histogram.ndim != 2:
+            raise ValueError(f"a histogram needs (B, Q), got {tuple(self.histogram.shape)}")
+        if self.saturation is not None and (
+            self.saturation.ndim != 2 or self.saturation.shape[1] != 1
+        ):
+            raise ValueError(f"saturation needs (B, 1), got {tuple(self.saturation.shape)}")
+
+
+Guidance = Hints | Exemplar | GlobalHints
+
+
+def check_guidance(guidance: Guidance | None, luminance: Tensor) -> None:
+    """Refuse guidance whose shapes do not fit the pictures.
+
+    Args:
+        guidance: of any kind, or None.
+        luminance: (B, 1, H, W) that it goes with.
+
+    Raises:
+        ValueError: for hints of another batch, height or width, or an exemplar of another batch.
+    """
+    batch, _, height, width = luminance.shape
+    if isinstance(guidance, Hints):
+        if guidance.mask.shape != (batch, 1, height, width):
+            raise ValueError(
+                f"hints for {tuple(luminance.shape)} luminance need a mask"
+                f" {(batch, 1, height, width)}, got {tuple(guidance.mask.shape)}"
+            )
+    elif isinstance(guidance, GlobalHints):
+        check_guidance(guidance.local, luminance)
+        for name, value in (
+            ("histogram", guidance.histogram),
+            ("saturation", guidance.saturation),
+        ):
+            if value is not None and len(value) != batch:
+                raise ValueError(f"{name} is for {len(value)} pictures, the batch has {batch}")
+    elif isinstance(guidance, Exemplar) and len(guidance.lab) not in (1, batch):
+        raise ValueError(f"{len(guidance.lab)} exemplars do not fit a batch of {batch}")
+
+
+def simulate_hints(
+    ab: Tensor,
+    stop: float,
+    reveal_all: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Hints:
+    """Draw hints as a person might give them (Zhang et al. 2017, section 3.2).
+
+    Each picture gets a geometric number of square patches, (1 - stop) / stop on average; their
+    sides are uniform over 1 to 9 pixels, their places Gaussian about the centre. A patch carries
+    the mean of the true chroma below it; later patches cover earlier ones.
+
+    Args:
+        ab: (B, 2, H, W), the true chroma in CIELAB units.
+        stop: chance to stop before each further patch, in (0, 1]; 1 gives no hint, 0.125 seven.
+        reveal_all: chance that a picture shows all of its chroma instead, in [0, 1].
+        generator: a CPU generator, for numbers that repeat; torch's own when None.
+
+    Returns:
+        Hints on the device of `ab`.
+
+    Example:
+        >>> simulate_hints(torch.ones(1, 2, 16, 16), stop=1.0).mask.sum().item()
+        0.0
+    """
+    if not 0 < stop <= 1:
+        raise ValueError(f"stop must lie in (0, 1], got {stop}")
+    if not 0 <= reveal_all <= 1:
+        raise ValueError(f"reveal_all must lie in [0, 1], got {reveal_all}")
+    batch, _, height, width = _shape("ab", ab)
+    hints = torch.zeros_like(ab)
+    mask = ab.new_zeros(batch, 1, height, width)
+    largest = min(LARGEST_PATCH, height, width)
+
+    def chance() -> float:
+        return float(torch.rand((), generator=generator))
+
+    def place(side: int, patch: int) -> int:
+        free = side - patch
+        middle, deviation = (free + 1) / 2, (free + 1) / SPREAD
+        drawn = middle + deviation * float(torch.randn((), generator=generator))
+        return int(min(max(drawn, 0), free))
+
+    for i in range(batch):
+        if chance() < reveal_all:
+            hints[i], mask[i] = ab[i], 1
+            continue
+        while chance() < 1 - stop:
+            patch = int(torch.randint(1, largest + 1, (), generator=generator))
+            top, left = place(height, patch), place(width, patch)
+            window = (..., slice(top, top + patch), slice(left, left + patch))
+            hints[i][window] = ab[i][window].mean(dim=(1, 2), keepdim=True)
+            mask[i][window] = 1
+    return Hints(hints, mask)
+
+
+@torch.no_grad()
+def measure_statistics(luminance: Tensor, ab: Tensor, quantizer: AbQuantizer) -> GlobalHints:
+    """Measure the colour statistics of pictures (Zhang et al. 2017, section 3.3).
+
+    Args:
+        luminance: (B, 1, H, W) L in [0, 100].
+        ab: (B, 2, H, W), in CIELAB units.
+        quantizer: the codebook of the histogram.
+
+    Returns:
+        The mean soft encoding of ab at a quarter of the size, and the mean HSV saturation.
+    """
+    height, width = (max(1, side // 4) for side in ab.shape[-2:])
+    small = F.interpolate(ab, size=(height, width), mode="area")
+    histogram = quantizer.densify(quantizer.soft_encode(small)).mean(dim=(2, 3))
+    rgb = lab_to_rgb(join_lab(luminance, ab))
+    return GlobalHints(histogram, saturation(rgb).mean(dim=(2, 3)))
+
+
+def hide_statistics(
+    truth: GlobalHints, local: Hints, generator: torch.Generator | None = None
+) -> GlobalHints:
+    """Hide the histogram of half of the pictures, and the saturation of half, for training.
+
+    Args:
+        truth: both statistics.
+        local: hints at single pixels to go with them.
+        generator: a CPU generator, for numbers that repeat; torch's own when None.
+    """
+    if truth.histogram is None or truth.saturation is None:
+        raise ValueError("both statistics are needed to hide some of them")
+    hidden = torch.rand(2, len(truth.histogram), 1, generator=generator) < 0.5
+    histogram, mean = hidden.to(truth.histogram.device)
+    return GlobalHints(
+        truth.histogram.masked_fill(histogram, torch.nan),
+        truth.saturation.masked_fill(mean, torch.nan),
+        local,
+    )
 
 
 def _shape(name: str, tensor: Tensor) -> tuple[int, int, int, int]:

@@ -25,6 +25,7 @@ GAMUT_SPANS = {
     10: (-80, 90), 20: (-80, 90), 30: (-90, 90), 40: (-100, 90), 50: (-100, 80),
     60: (-110, 80), 70: (-110, 80), 80: (-110, 70), 90: (-110, 70), 100: (-90, 0),
 }  # fmt: skip
+GRID529_SIDE = 110  # 23 centres from -110 to 110: the square grid that the 313 are taken from
 GRID625_SIDE = 120  # 25 centres from -120 to 120 cover every sRGB ab, at the published grid size
 
 # The lookup table covers [-REACH, REACH)^2 in square cells; sRGB stays within 108.
@@ -88,6 +89,12 @@ class AbQuantizer(nn.Module):
             (a, b) for a, (low, high) in GAMUT_SPANS.items() for b in range(low, high + GRID, GRID)
         ]
         return cls(torch.tensor(points, dtype=torch.float32), neighbours)
+
+    @classmethod
+    def grid529(cls, neighbours: int = NEIGHBOURS) -> "AbQuantizer":
+        """23 x 23 bins from -110 to 110; bin 23 * i + j is (10 * i - 110, 10 * j - 110)."""
+        axis = torch.arange(-GRID529_SIDE, GRID529_SIDE + GRID, GRID).float()
+        return cls(torch.cartesian_prod(axis, axis), neighbours)
 
     @classmethod
     def grid625(cls, neighbours: int = NEIGHBOURS) -> "AbQuantizer":

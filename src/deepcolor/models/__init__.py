@@ -5,6 +5,7 @@ from typing import Any
 from deepcolor.models.base import Colorizer
 from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.lite import Lite
+from deepcolor.models.siggraph17 import SIGGRAPH17
 
 __all__ = ["MODELS", "Colorizer", "create_model", "list_models"]
 
@@ -12,6 +13,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "eccv16": ECCV16,
     "eccv16_l2": ECCV16L2,
     "lite": Lite,
+    "siggraph17": SIGGRAPH17,
 }
 
 

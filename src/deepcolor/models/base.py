@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.color import clamp_to_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, check_guidance
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
 
 __all__ = ["Colorizer"]
@@ -75,7 +75,8 @@ class Colorizer(LightningModule, ABC):
         """Refuse what `forward` cannot answer for, in words that say what would work.
 
         Raises:
-            ValueError: for a wrong shape or a size that is no multiple of the stride.
+            ValueError: for a wrong shape, a size that is no multiple of the stride, or guidance
+                for pictures of another shape.
             TypeError: for guidance of a kind that this model does not take.
         """
         name = type(self).__name__
@@ -90,6 +91,7 @@ class Colorizer(LightningModule, ABC):
         if guidance is not None and not isinstance(guidance, self.accepts):
             able = ", ".join(kind.__name__ for kind in self.accepts) or "none"
             raise TypeError(f"{name} takes no {type(guidance).__name__}; guidance it takes: {able}")
+        check_guidance(guidance, luminance)
 
     def _rgb(self, batch: Tensor | Sequence[Any]) -> Tensor:
         return unit_rgb(batch if isinstance(batch, Tensor) else batch[0])
