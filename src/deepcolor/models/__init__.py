@@ -6,6 +6,7 @@ from deepcolor.models.base import Colorizer
 from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
+from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 
 __all__ = ["MODELS", "Colorizer", "create_model", "list_models"]
 
@@ -14,6 +15,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "eccv16_l2": ECCV16L2,
     "lite": Lite,
     "siggraph17": SIGGRAPH17,
+    "vanilla_autoencoder": VanillaAutoencoder,
 }
 
 
