@@ -10,7 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from deepcolor.cli.main import app
-from deepcolor.weights import load_model
+from deepcolor.models import list_models
+from deepcolor.weights import CHECKPOINTS, load_model
 
 SHELL = CliRunner()
 
@@ -100,10 +101,27 @@ def test_models_lists_checkpoints_and_architectures():
     code, out, _ = deepcolor("models")
     assert code == 0
     assert "lite.photos (default): trained on" in out
-    assert "eccv16, lite" in out
-    long = deepcolor("models", "--long")[1]
-    assert "licence: " in long
-    assert "auc_rebalanced" in long
+    assert f"models to train: {', '.join(list_models())}" in out
+
+
+def test_models_long_tells_licences_files_and_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCOLOR_HOME", str(tmp_path))
+    out = deepcolor("models", "--long")[1]
+    assert "licence: Apache-2.0 (allows commercial use); some of the training photographs" in out
+    assert out.count("licence: BSD-2-Clause (allows commercial use)") == 2
+    assert "auc_rebalanced 75.31" in out
+    file = CHECKPOINTS["siggraph17.caffe"].file
+    assert f"{file}, on first use to {tmp_path / file}" in out
+    assert "figures: not measured" in out
+
+
+def test_a_checkpoint_that_cannot_be_fetched_ends_in_one_line(photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPCOLOR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = deepcolor("colorize", photo, "-m", "eccv16.caffe")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"put colorization_release_v2-9b330a0b.pth into {tmp_path / 'home'}" in err
 
 
 def test_help_teaches_by_example():

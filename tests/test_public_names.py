@@ -7,14 +7,18 @@ import pytest
 import deepcolor
 
 PUBLIC = [
+    "About",
     "Colorizer",
     "Predictor",
     "colorize",
     "create_model",
+    "from_pretrained",
     "list_checkpoints",
     "list_models",
     "load_model",
+    "push_to_hub",
     "save_model",
+    "save_pretrained",
 ]
 
 

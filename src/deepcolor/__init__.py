@@ -10,29 +10,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepcolor.inference import Predictor, colorize
     from deepcolor.models import Colorizer, create_model, list_models
-    from deepcolor.weights import list_checkpoints, load_model, save_model
+    from deepcolor.weights import (
+        About,
+        from_pretrained,
+        list_checkpoints,
+        load_model,
+        push_to_hub,
+        save_model,
+        save_pretrained,
+    )
 
 __all__ = [
+    "About",
     "Colorizer",
     "Predictor",
     "colorize",
     "create_model",
+    "from_pretrained",
     "list_checkpoints",
     "list_models",
     "load_model",
+    "push_to_hub",
     "save_model",
+    "save_pretrained",
 ]
 
 # Imported at first use: torch and its friends take seconds, and most commands need few of them.
 _HOMES = {
+    "About": "deepcolor.weights",
     "Colorizer": "deepcolor.models",
     "Predictor": "deepcolor.inference",
     "colorize": "deepcolor.inference",
     "create_model": "deepcolor.models",
+    "from_pretrained": "deepcolor.weights",
     "list_checkpoints": "deepcolor.weights",
     "list_models": "deepcolor.models",
     "load_model": "deepcolor.weights",
+    "push_to_hub": "deepcolor.weights",
     "save_model": "deepcolor.weights",
+    "save_pretrained": "deepcolor.weights",
 }
 
 

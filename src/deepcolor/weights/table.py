@@ -1,0 +1,144 @@
+"""The checkpoints, in one literal table, and what their licences allow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["CHECKPOINTS", "COMMERCIAL", "DEFAULT", "PACKAGE", "About", "Checkpoint"]
+
+DEFAULT = "lite.photos"
+PACKAGE = "package:"  # location of a file that the wheel carries
+RELEASE = "https://colorizers.s3.us-east-2.amazonaws.com/"  # Zhang et al.'s own, both papers
+PUBLISHED_DIGITS = 8  # of a sha256: PyTorch's file names end in them
+
+# Licences of weights that allow commercial use, by their SPDX identifiers. A licence that is not
+# here is not assumed to.
+COMMERCIAL = frozenset(
+    {
+        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "ISC", "MIT",
+        "Unlicense",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What is known of weights: what their model card and `deepcolor models --long` say.
+
+    Example:
+        >>> About(license="MIT", trained_on="9,000 postcards", source="our archive").commercial
+        True
+    """
+
+    license: str
+    """Of the weights, as an SPDX identifier: "Apache-2.0", "CC-BY-NC-4.0"."""
+    terms: str = ""
+    """What the licence does not say, such as the terms of the training photographs."""
+    backbone_license: str | None = None
+    """Of the pretrained weights that training started from or that the file holds."""
+    trained_on: str
+    source: str
+    """Paper, repository or recipe that the weights come from."""
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """Figures that `measured_on` must reproduce."""
+    measured_on: str = ""
+    """Photographs, sizes and command of the figures."""
+
+    def __post_init__(self) -> None:
+        for key in ("license", "trained_on", "source"):
+            if not getattr(self, key).strip():
+                raise ValueError(f"{key} is empty: say it, be it 'unknown'")
+        if self.expected and not self.measured_on:
+            raise ValueError("figures without measured_on say nothing: name the photographs")
+
+    @property
+    def commercial(self) -> bool:
+        """Whether the licences of the weights and of their backbone allow commercial use."""
+        return {self.license, self.backbone_license or self.license} <= COMMERCIAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(About):
+    """Published weights: where they are, what they fit, and what is known of them."""
+
+    location: str
+    """"package:NAME" for a file in the wheel, or the address of a file to download."""
+    sha256: str
+    """All 64 hex digits; or, of a file that others published, the first eight, which its name
+    tells. Eight detect damage, not malice: foreign files are read without running code."""
+    model: str
+    """Key of MODELS."""
+    hparams: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        digits = PUBLISHED_DIGITS if self.downloaded else 64
+        if len(self.sha256) not in (digits, 64) or set(self.sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{self.location}: {self.sha256!r} is no sha256")
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the file comes by network, not with the wheel."""
+        return not self.location.startswith(PACKAGE)
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return self.location.removeprefix(PACKAGE).rsplit("/", 1)[-1]
+
+    def matches(self, digest: str) -> bool:
+        """Whether a file of that sha256, in hex, is this one, as far as its digits are known."""
+        return digest.startswith(self.sha256)
+
+
+CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
+    {
+        "lite.photos": Checkpoint(
+            location="package:lite.photos.safetensors",
+            sha256="1f3a98258c9b9b08f4db07ec4631a56d4675a75ba89f7a127685a4804ae32b23",
+            model="lite",
+            hparams={"temperature": 0.38, "mix": 0.85},
+            trained_on="35,221 photographs from 13 public sets, in docs/lite.md",
+            license="Apache-2.0",
+            terms="some of the training photographs are for research use only, see docs/lite.md",
+            backbone_license="Apache-2.0",
+            source="recipes/lite.photos.sh, from the ImageNet weights of EfficientNet-Lite0",
+            measured_on=(
+                "the 300 photographs of BSDS500's train and val parts at 256 px,"
+                " by benchmarks/figures.py"
+            ),
+            expected={
+                "psnr": 22.93,
+                "auc": 89.06,
+                "auc_rebalanced": 75.31,
+                "ciede2000": 12.04,
+                "colourfulness_share": 0.81,
+            },
+        ),
+        "eccv16.caffe": Checkpoint(
+            location=f"{RELEASE}colorization_release_v2-9b330a0b.pth",
+            sha256="9b330a0b",
+            model="eccv16",
+            # The release's forward is softmax, then its last layer: no temperature of its own.
+            hparams={"temperature": 1.0},
+            trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
+            license="BSD-2-Clause",
+            terms="ImageNet's photographs are for research use",
+            source="Zhang, Isola, Efros: Colorful Image Colorization, 2016; the authors' release",
+        ),
+        "siggraph17.caffe": Checkpoint(
+            location=f"{RELEASE}siggraph17-df00044c.pth",
+            sha256="df00044c",
+            model="siggraph17",
+            hparams={"mask_offset": 0.0},  # they come from Caffe, whose masks are 0 and 1
+            trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
+            license="BSD-2-Clause",
+            terms="ImageNet's photographs are for research use",
+            source=(
+                "Zhang et al.: Real-Time User-Guided Image Colorization with Learned Deep Priors,"
+                " 2017; the authors' release"
+            ),
+        ),
+    }
+)

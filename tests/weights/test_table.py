@@ -1,0 +1,83 @@
+import pytest
+import timm
+from torch import nn
+
+from deepcolor.models import MODELS, create_model
+from deepcolor.weights import CHECKPOINTS, DEFAULT, About, Checkpoint
+from deepcolor.weights.licenses import backbone_licenses, check_backbones
+from deepcolor.weights.table import COMMERCIAL
+
+KNOWN = {"license": "MIT", "trained_on": "postcards", "source": "us"}
+
+
+def test_the_published_files_are_those_of_the_releases():
+    files = {name: c.file for name, c in CHECKPOINTS.items() if c.downloaded}
+    published = {
+        "eccv16.caffe": "colorization_release_v2-9b330a0b.pth",
+        "siggraph17.caffe": "siggraph17-df00044c.pth",
+    }
+    assert files == published
+    for name in files:
+        checkpoint = CHECKPOINTS[name]
+        assert checkpoint.location.startswith("https://")
+        assert checkpoint.license == "BSD-2-Clause"
+        assert checkpoint.file == f"{checkpoint.file.rsplit('-', 1)[0]}-{checkpoint.sha256}.pth"
+
+
+def test_published_weights_decode_as_their_release():
+    assert CHECKPOINTS["eccv16.caffe"].hparams == {"temperature": 1.0}
+    assert CHECKPOINTS["siggraph17.caffe"].hparams == {"mask_offset": 0.0}
+
+
+def test_a_hash_is_compared_as_far_as_it_is_known():
+    short = CHECKPOINTS["eccv16.caffe"]
+    assert short.matches("9b330a0b" + 56 * "0")
+    assert not short.matches("9b330a0c" + 56 * "0")
+    whole = CHECKPOINTS[DEFAULT]
+    assert not whole.matches(whole.sha256[:-1] + ("0" if whole.sha256[-1] != "0" else "1"))
+
+
+@pytest.mark.parametrize(
+    ("location", "sha256"),
+    [
+        ("package:x.safetensors", "12345678"),  # ours are known whole
+        ("https://example.org/x.pth", "1234567"),
+        ("https://example.org/x.pth", "1234567G"),
+        ("https://example.org/x.pth", ""),
+    ],
+)
+def test_a_checkpoint_without_a_hash_is_refused(location, sha256):
+    with pytest.raises(ValueError, match="is no sha256"):
+        Checkpoint(location=location, sha256=sha256, model="lite", hparams={}, **KNOWN)
+
+
+def test_weights_say_their_licence_and_what_their_figures_were_measured_on():
+    with pytest.raises(ValueError, match="license is empty"):
+        About(**KNOWN | {"license": " "})
+    with pytest.raises(ValueError, match="measured_on"):
+        About(**KNOWN, expected={"psnr": 20.0})
+
+
+def test_the_default_checkpoint_allows_commercial_use():
+    assert CHECKPOINTS[DEFAULT].commercial
+
+
+@pytest.mark.parametrize("license", ["CC-BY-NC-4.0", "unknown", "OpenRAIL", "CC-BY-NC-SA-4.0"])
+def test_commercial_use_is_never_assumed(license):
+    assert not About(**KNOWN | {"license": license}).commercial
+    assert not About(**KNOWN, backbone_license=license).commercial
+    assert license not in COMMERCIAL
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_no_model_has_a_non_commercial_backbone_by_default(name):
+    check_backbones(name, create_model(name))
+
+
+def test_a_non_commercial_backbone_is_refused_as_a_default():
+    free = timm.create_model("resnet18")
+    assert backbone_licenses(nn.Sequential(free)) == {"resnet18": "Apache-2.0"}
+    check_backbones("mine", free)
+    bound = nn.Sequential(timm.create_model("convnextv2_atto", features_only=True))
+    with pytest.raises(ValueError, match=r"mine has the backbone convnextv2_atto.*cc-by-nc-4\.0"):
+        check_backbones("mine", bound)
