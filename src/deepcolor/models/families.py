@@ -1,19 +1,22 @@
 """Families: what models share that differ only in their networks."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.guidance import Guidance
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.base import Colorizer
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import AbPrior, rebalancing_weights
 
-__all__ = ["ClassificationColorizer", "RegressionColorizer"]
+__all__ = ["ClassificationColorizer", "GlobalVectorColorizer", "RegressionColorizer"]
 
 PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
 PRIOR_SEED = 0
@@ -105,6 +108,78 @@ class RegressionColorizer(Colorizer):
         if self.huber_delta is None:
             return {"mse": F.mse_loss(output.float(), target)}
         return {"huber": F.huber_loss(output.float(), target, delta=self.huber_delta)}
+
+
+class GlobalVectorColorizer(RegressionColorizer):
+    """Regression that is told a vector on the whole picture, from a frozen classifier.
+
+    The classifier is the `features` of the network: live, it reads each picture anew. Without it
+    (`features = None`), vectors must be given: `vector=` in `forward` and `loss`, or as the second
+    of a batch, (rgb, vector); that saves its time and memory once vectors lie in a cache. Vectors
+    are raw, as the classifier answers; the network scales them. A model with live features takes
+    given ones too. Numbers of whole type beside the pictures are labels, and not looked at.
+
+    Args:
+        width: of the vectors.
+        lr: learning rate.
+        weight_decay: of the optimizer.
+    """
+
+    def __init__(self, width: int, lr: float, weight_decay: float) -> None:
+        super().__init__(lr, weight_decay)
+        self.width = width
+
+    @abstractmethod
+    def global_vector(self, luminance: Tensor) -> Tensor:
+        """The live classifier's answer, as a cache keeps it: (B, 1, H, W) L -> (B, width).
+
+        Raises:
+            ValueError: if the model was made without a classifier.
+        """
+
+    @abstractmethod
+    def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
+        """Chroma in the network's units: (B, 1, H, W) L and (B, width) -> (B, 2, H, W)."""
+
+    def features_or_refuse(self, features: GlobalFeatures | None) -> GlobalFeatures:
+        """The classifier, if there is one."""
+        if features is None:
+            raise ValueError(
+                f"{type(self).__name__} was made without its classifier: give vector=(B,"
+                f' {self.width}), batches (rgb, vector), or make it with features="live"'
+            )
+        return features
+
+    def chroma(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
+        if vector is None:
+            vector = self.global_vector(luminance)
+        if vector.shape != (len(luminance), self.width):
+            raise ValueError(
+                f"{type(self).__name__} takes vectors {(len(luminance), self.width)}, got"
+                f" {tuple(vector.shape)}; a cache made by another classifier?"
+            )
+        return self.fused(luminance, vector.float())  # a cache may hold float16
+
+    def forward(
+        self, luminance: Tensor, guidance: Guidance | None = None, vector: Tensor | None = None
+    ) -> Tensor:
+        """As `Colorizer.forward`; `vector` is (B, width), computed when None."""
+        self.check_input(luminance, guidance)
+        return self.ab(self.chroma(luminance, vector), luminance)
+
+    def loss(
+        self, luminance: Tensor, ab: Tensor, vector: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """As `Colorizer.loss`; `vector` is (B, width), computed when None."""
+        self.check_input(luminance)
+        return self.regression_loss(self.chroma(luminance, vector), luminance, ab)
+
+    def forward_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
+        if isinstance(batch, Tensor) or len(batch) < 2:
+            return {}
+        vector = batch[1]
+        given = isinstance(vector, Tensor) and vector.is_floating_point()
+        return {"vector": vector} if given else {}
 
 
 class ClassificationColorizer(Colorizer):
