@@ -31,8 +31,8 @@ LICENSES = frozenset(
 CARD_TEXT = """\
 # {title}
 
-Weights of `{model}`, a model of [deepcolor](https://pypi.org/project/deepcolor-lightning/): it
-gives black-and-white photographs their colour and keeps the lightness of every pixel.
+Weights of `{model}`, a model of deepcolor (distribution `deepcolor-lightning`): it gives
+black-and-white photographs their colour and keeps the lightness of every pixel.
 
 ```python
 import deepcolor
