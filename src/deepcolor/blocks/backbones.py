@@ -5,6 +5,7 @@ Nothing here downloads. Weights come from a file that the user names, and load s
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import timm
@@ -53,8 +54,8 @@ def read_weights(path: str) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         weights = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable weights file: {error}") from error
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as e:
+        raise ValueError(f"{path}: not a weights file of tensors alone") from e
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
         raise ValueError(f"{path}: holds no state dict, a dict of names and tensors")
     return dict(weights)
