@@ -13,6 +13,7 @@ from deepcolor.models.merged_vgg16 import MergedVGG16
 from deepcolor.models.resnet34_classification import ResNet34Classification
 from deepcolor.models.resnet34_regression import ResNet34Regression
 from deepcolor.models.siggraph17 import SIGGRAPH17
+from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 
 __all__ = ["MODELS", "Colorizer", "create_model", "list_models"]
@@ -29,6 +30,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "resnet34_classification": ResNet34Classification,
     "resnet34_regression": ResNet34Regression,
     "siggraph17": SIGGRAPH17,
+    "simple_cnn": SimpleCNN,
     "vanilla_autoencoder": VanillaAutoencoder,
 }
 
