@@ -14,6 +14,7 @@ from deepcolor.models.resnet34_classification import ResNet34Classification
 from deepcolor.models.resnet34_regression import ResNet34Regression
 from deepcolor.models.siggraph17 import SIGGRAPH17
 from deepcolor.models.simple_cnn import SimpleCNN
+from deepcolor.models.som_mlp import SOMMLP
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 
 __all__ = ["MODELS", "Colorizer", "create_model", "list_models"]
@@ -31,6 +32,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "resnet34_regression": ResNet34Regression,
     "siggraph17": SIGGRAPH17,
     "simple_cnn": SimpleCNN,
+    "som_mlp": SOMMLP,
     "vanilla_autoencoder": VanillaAutoencoder,
 }
 

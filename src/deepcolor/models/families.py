@@ -16,7 +16,12 @@ from deepcolor.models.base import Colorizer
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import AbPrior, rebalancing_weights
 
-__all__ = ["ClassificationColorizer", "GlobalVectorColorizer", "RegressionColorizer"]
+__all__ = [
+    "ClassificationColorizer",
+    "GlobalVectorColorizer",
+    "RegressionColorizer",
+    "plain_loader",
+]
 
 PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
 PRIOR_SEED = 0
@@ -260,7 +265,7 @@ class ClassificationColorizer(Colorizer):
         seen = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(PRIOR_SEED)
-            for batch in _sample(loader):
+            for batch in plain_loader(loader):
                 luminance, ab = self._lab(batch)
                 height, width = (max(1, side // 4) for side in luminance.shape[-2:])
                 small = F.interpolate(ab[colourful(ab)], size=(height, width), mode="area")
@@ -272,7 +277,7 @@ class ClassificationColorizer(Colorizer):
         return prior.compute()
 
 
-def _sample(loader: "DataLoader[Tensor]") -> "DataLoader[Tensor]":
+def plain_loader(loader: "DataLoader[Tensor]") -> "DataLoader[Tensor]":
     """The same pictures in this process, so that the training's own workers are not disturbed."""
     if isinstance(loader.dataset, IterableDataset):
         return DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
