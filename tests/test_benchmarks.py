@@ -1,0 +1,36 @@
+"""The benchmarks run; their figures are for quiet machines."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, BENCHMARKS / "models.py", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from /proc")
+def test_models_prints_a_row_of_costs():
+    done = run("lite", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()
+    cells = [cell.strip().replace(",", "") for cell in lines[-1].strip("|").split("|")]
+    assert cells[:3] == ["`lite`", "192", "4133241"]
+    assert len(cells) == lines[-2].count("---")
+    assert 1.4 < float(cells[3]) < 1.8  # GFLOPs, counted from the layers
+    assert all(float(cell) > 0 for cell in cells[4:])
+    assert float(cells[7]) > float(cells[5])  # backward keeps what forward lets go
+
+
+def test_models_refuses_unknown_names():
+    done = run("light")
+    assert done.returncode == 2
+    assert "no model named light: " in done.stderr
