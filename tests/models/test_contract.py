@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepcolor.color import rgb_to_lab, split_lab
-from deepcolor.guidance import Exemplar, Hints
+from deepcolor.guidance import Exemplar, GlobalHints, Hints
 from deepcolor.inference import predict_ab, predict_lab
 from deepcolor.models import MODELS, create_model, list_models
 from deepcolor.weights import load_model, save_model
@@ -98,7 +98,7 @@ def test_weights_survive_a_file(model, tmp_path):
 def test_guidance_is_accepted_or_refused(model):
     x = luminance(1)
     hints = Hints(torch.zeros(1, 2, SMALL, SMALL), torch.zeros(1, 1, SMALL, SMALL))
-    for guidance in (hints, Exemplar(torch.zeros(1, 3, 8, 8))):
+    for guidance in (hints, GlobalHints(), Exemplar(torch.zeros(1, 3, 8, 8))):
         if isinstance(guidance, model.accepts):
             assert model.eval()(x, guidance).shape == (1, 2, SMALL, SMALL)
         else:

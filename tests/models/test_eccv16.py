@@ -108,6 +108,15 @@ def test_rebalancing_weighs_the_same_logits_by_rarity():
 
 
 @torch.no_grad()
+def test_classification_loss_is_the_sum_over_a_picture():
+    model = ECCV16(mix=1.0, neighbours=1).eval()
+    x, ab = torch.rand(2, 1, 32, 32) * 100, torch.randn(2, 2, 32, 32) * 30
+    bins = model.quantizer.hard_encode(ab[:, :, ::4, ::4])
+    want = nn.functional.cross_entropy(model.logits(x), bins, reduction="sum") / 2
+    assert torch.allclose(model.loss(x, ab)["cross_entropy"], want, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_grey_pictures_weigh_nothing():
     model = ECCV16().eval()
     loss = model.loss(torch.rand(1, 1, 32, 32) * 100, torch.full((1, 2, 32, 32), 4.0))
@@ -124,11 +133,11 @@ def test_regression_shares_the_trunk():
 
 
 @torch.no_grad()
-def test_regression_loss_is_half_the_squared_distance_a_pixel():
+def test_regression_loss_is_half_the_squared_distance_over_a_picture():
     model = ECCV16L2().eval()
     model.network = nn.Sequential(nn.Conv2d(1, 2, 1, stride=4))
     nn.init.zeros_(model.network[0].weight)
     nn.init.zeros_(model.network[0].bias)
     ab = torch.randn(1, 2, 16, 16) * 30
-    want = 0.5 * (ab[:, :, ::4, ::4] / 110).square().sum(1).mean()
+    want = 0.5 * (ab[:, :, ::4, ::4] / 110).square().sum()  # of one picture
     assert torch.allclose(model.loss(torch.zeros(1, 1, 16, 16), ab)["mse"], want)

@@ -93,6 +93,11 @@ def _check_bin_table(
         )
 
 
+def _logit_pixels(luminance: Tensor) -> int:
+    """Pixels of a picture at a quarter of its height and width."""
+    return luminance.shape[-2] // 4 * (luminance.shape[-1] // 4)
+
+
 def _adam(model: Colorizer) -> OptimizerLRScheduler:
     """Adam as the published training code sets it."""
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -147,6 +152,11 @@ class ECCV16(ClassificationColorizer):
             ab: Tensor = AB_SCALE * self.network.model_out(probability)
         return ab
 
+    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Eq. 2: summed over the pixels of the logits, averaged over pictures."""
+        pixels = _logit_pixels(luminance)
+        return {name: pixels * mean for name, mean in super().loss(luminance, ab).items()}
+
     def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
         """Every fourth pixel, as the published training code takes."""
         return ab[:, :, ::4, ::4]
@@ -183,9 +193,11 @@ class ECCV16L2(RegressionColorizer):
         return AB_SCALE * output
 
     def regression_loss(self, output: Tensor, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
-        """Eq. 1 at every fourth pixel: half the squared distance is the mean over a and b."""
+        """Eq. 1: half the squared distance summed over every fourth pixel; a mean over pictures."""
         every = (..., slice(None, None, 4), slice(None, None, 4))
-        return super().regression_loss(output, luminance[every], ab[every])
+        # The mean over a and b is half of their sum.
+        means = super().regression_loss(output, luminance[every], ab[every])
+        return {name: _logit_pixels(luminance) * mean for name, mean in means.items()}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return _adam(self)
