@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from deepcolor.models.koalarization import Koalarization
+from deepcolor.weights import load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,18 @@ def test_vectors_that_are_missing_or_of_another_width_are_refused():
         model(luminance)
     with pytest.raises(ValueError, match=r"\(1, 1000\), got \(1, 1001\)"):
         model(luminance, vector=torch.zeros(1, 1001))
+
+
+@torch.no_grad()
+def test_a_model_trained_on_given_vectors_becomes_live(live, tmp_path):
+    torch.save(live.network.features.backbone.state_dict(), tmp_path / "inception.pth")
+    model = Koalarization(features="given").eval()
+    luminance = torch.rand(1, 1, 64, 64) * 100
+    want = model(luminance, vector=live.global_vector(luminance))
+    model.attach_classifier(str(tmp_path / "inception.pth"))
+    assert torch.allclose(model(luminance), want, atol=1e-3)
+    again = load_model(save_model(model, tmp_path / "live.safetensors"))
+    assert torch.equal(again(luminance), model(luminance))
 
 
 def test_options_that_cannot_be_are_refused():

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from deepcolor.blocks.backbones import GlobalFeatures
+from deepcolor.color import lightness_to_grey
 from deepcolor.guidance import Guidance
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.base import Colorizer
@@ -135,25 +136,40 @@ class GlobalVectorColorizer(RegressionColorizer):
         self.width = width
 
     @abstractmethod
+    def make_classifier(self, weights: str | None) -> GlobalFeatures:
+        """The classifier, with weights from a file, or random ones."""
+
+    @abstractmethod
+    def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
+        """Chroma in the network's units: (B, 1, H, W) L and (B, width) -> (B, 2, H, W)."""
+
+    def classifier(self, features: str, weights: str | None) -> GlobalFeatures | None:
+        """What `features="live"` or `"given"` asks for."""
+        if features not in ("live", "given"):
+            raise ValueError(f"features must be live or given, got {features!r}")
+        if features == "given" and weights is not None:
+            raise ValueError('encoder_weights are for features="live"; "given" has no classifier')
+        return self.make_classifier(weights) if features == "live" else None
+
+    def attach_classifier(self, weights: str) -> None:
+        """Make live what was trained on given vectors; `weights` is the file that made those."""
+        self.network.features = self.make_classifier(weights).to(self.device)
+        self.hparams["features"] = "live"  # weights files say so, and hold the classifier
+
     def global_vector(self, luminance: Tensor) -> Tensor:
         """The live classifier's answer, as a cache keeps it: (B, 1, H, W) L -> (B, width).
 
         Raises:
             ValueError: if the model was made without a classifier.
         """
-
-    @abstractmethod
-    def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
-        """Chroma in the network's units: (B, 1, H, W) L and (B, width) -> (B, 2, H, W)."""
-
-    def features_or_refuse(self, features: GlobalFeatures | None) -> GlobalFeatures:
-        """The classifier, if there is one."""
+        features: Any = self.network.features
         if features is None:
             raise ValueError(
                 f"{type(self).__name__} was made without its classifier: give vector=(B,"
-                f' {self.width}), batches (rgb, vector), or make it with features="live"'
+                f" {self.width}) or batches (rgb, vector), or attach_classifier(weights)"
             )
-        return features
+        vector: Tensor = features(lightness_to_grey(luminance))
+        return vector
 
     def chroma(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
         if vector is None:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.autoencoder import ENCODED, TABLE, conv_decoder, conv_encoder
 from deepcolor.blocks.backbones import GlobalFeatures
-from deepcolor.color import lightness_to_grey
 from deepcolor.models.families import GlobalVectorColorizer
 
 __all__ = ["Koalarization"]
@@ -77,22 +76,15 @@ class Koalarization(GlobalVectorColorizer):
     ) -> None:
         super().__init__(classes, lr, weight_decay)
         self.save_hyperparameters(ignore="encoder_weights")
-        if features not in ("live", "given"):
-            raise ValueError(f"features must be live or given, got {features!r}")
-        classifier = None
-        if features == "live":
-            classifier = GlobalFeatures(
-                CLASSIFIER, SIDE, "logits", CLASSIFIER_MEAN, CLASSIFIER_STD,
-                classes=classes, weights=encoder_weights,
-            )  # fmt: skip
-        elif encoder_weights is not None:
-            raise ValueError('encoder_weights are for features="live"; "given" has no classifier')
-        self.network = KoalarizationNetwork(classes, keras_padding, classifier)
+        self.classes = classes
+        inception = self.classifier(features, encoder_weights)
+        self.network = KoalarizationNetwork(classes, keras_padding, inception)
 
-    def global_vector(self, luminance: Tensor) -> Tensor:
-        features = self.features_or_refuse(self.network.features)
-        logits: Tensor = features(lightness_to_grey(luminance))
-        return logits
+    def make_classifier(self, weights: str | None) -> GlobalFeatures:
+        return GlobalFeatures(
+            CLASSIFIER, SIDE, "logits", CLASSIFIER_MEAN, CLASSIFIER_STD,
+            classes=self.classes, weights=weights,
+        )  # fmt: skip
 
     def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
         output: Tensor = self.network(luminance / 50 - 1, vector)

@@ -19,7 +19,6 @@ from deepcolor.blocks.autoencoder import (
     conv_encoder,
 )
 from deepcolor.blocks.backbones import CAFFE_MEAN, IMAGENET_MEAN, IMAGENET_STD, GlobalFeatures
-from deepcolor.color import lightness_to_grey
 from deepcolor.models.families import GlobalVectorColorizer
 
 __all__ = ["MergedVGG16"]
@@ -114,20 +113,16 @@ class MergedVGG16(GlobalVectorColorizer):
         for name, value, known in (
             ("head", head, ("described", "literal")),
             ("decoder", decoder, tuple(DECODERS)),
-            ("features", features, ("live", "given")),
             ("preprocess", preprocess, ("caffe", "imagenet")),
         ):
             if value not in known:
                 raise ValueError(f"{name} must be {' or '.join(known)}, got {value!r}")
-        if features == "given" and encoder_weights is not None:
-            raise ValueError('encoder_weights are for features="live"; "given" holds no VGG16')
-        vgg16 = make_vgg16(preprocess, encoder_weights) if features == "live" else None
+        self.preprocess = preprocess
+        vgg16 = self.classifier(features, encoder_weights)
         self.network = MergedVGG16Network(head, DECODERS[decoder], keras_padding, vgg16)
 
-    def global_vector(self, luminance: Tensor) -> Tensor:
-        features = self.features_or_refuse(self.network.features)
-        vector: Tensor = features(lightness_to_grey(luminance))
-        return vector
+    def make_classifier(self, weights: str | None) -> GlobalFeatures:
+        return make_vgg16(self.preprocess, weights)
 
     def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
         output: Tensor = self.network(self.code.grey(luminance), vector)
