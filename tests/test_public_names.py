@@ -8,6 +8,7 @@ import deepcolor
 
 PUBLIC = [
     "Colorizer",
+    "ImageError",
     "Predictor",
     "colorize",
     "create_model",
@@ -15,6 +16,7 @@ PUBLIC = [
     "list_models",
     "load_model",
     "save_model",
+    "transfer_chroma",
 ]
 
 

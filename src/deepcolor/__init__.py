@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepcolor.inference import Predictor, colorize
+    from deepcolor.images import ImageError
+    from deepcolor.inference import Predictor, colorize, transfer_chroma
     from deepcolor.models import Colorizer, create_model, list_models
     from deepcolor.weights import list_checkpoints, load_model, save_model
 
 __all__ = [
     "Colorizer",
+    "ImageError",
     "Predictor",
     "colorize",
     "create_model",
@@ -21,11 +23,13 @@ __all__ = [
     "list_models",
     "load_model",
     "save_model",
+    "transfer_chroma",
 ]
 
 # Imported at first use: torch and its friends take seconds, and most commands need few of them.
 _HOMES = {
     "Colorizer": "deepcolor.models",
+    "ImageError": "deepcolor.images",
     "Predictor": "deepcolor.inference",
     "colorize": "deepcolor.inference",
     "create_model": "deepcolor.models",
@@ -33,6 +37,7 @@ _HOMES = {
     "list_models": "deepcolor.models",
     "load_model": "deepcolor.weights",
     "save_model": "deepcolor.weights",
+    "transfer_chroma": "deepcolor.inference",
 }
 
 
