@@ -14,7 +14,8 @@ from PIL import Image
 
 import deepcolor
 from deepcolor import images
-from deepcolor.color import clamp_to_gamut, join_lab, lab_to_rgb
+from deepcolor.color import join_lab, lab_to_rgb
+from deepcolor.gamut import clamp_to_gamut
 from deepcolor.inference import _fit, predict_ab
 
 ROUNDS = 9

@@ -19,8 +19,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 import deepcolor
-from deepcolor.color import clamp_to_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import PhotoSet, open_photos
+from deepcolor.gamut import clamp_to_gamut
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
 
 GREY_CHROMA = 4.0  # below it a pixel counts as left grey

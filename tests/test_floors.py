@@ -10,8 +10,8 @@ import deepcolor
 SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
-FLOORS = ["color", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics", "data",
-          "models", "weights", "images", "inference", "video", "cli"]
+FLOORS = ["color", "gamut", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics",
+          "data", "models", "weights", "images", "upsample", "pixels", "inference", "video", "cli"]
 # fmt: on
 LONGEST = 350
 

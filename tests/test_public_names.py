@@ -9,6 +9,7 @@ import deepcolor
 PUBLIC = [
     "About",
     "Colorizer",
+    "ImageError",
     "Predictor",
     "colorize",
     "create_model",
@@ -19,6 +20,7 @@ PUBLIC = [
     "push_to_hub",
     "save_model",
     "save_pretrained",
+    "transfer_chroma",
 ]
 
 

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepcolor.inference import Predictor, colorize
+    from deepcolor.images import ImageError
+    from deepcolor.inference import Predictor, colorize, transfer_chroma
     from deepcolor.models import Colorizer, create_model, list_models
     from deepcolor.weights import (
         About,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "About",
     "Colorizer",
+    "ImageError",
     "Predictor",
     "colorize",
     "create_model",
@@ -33,12 +35,14 @@ __all__ = [
     "push_to_hub",
     "save_model",
     "save_pretrained",
+    "transfer_chroma",
 ]
 
 # Imported at first use: torch and its friends take seconds, and most commands need few of them.
 _HOMES = {
     "About": "deepcolor.weights",
     "Colorizer": "deepcolor.models",
+    "ImageError": "deepcolor.images",
     "Predictor": "deepcolor.inference",
     "colorize": "deepcolor.inference",
     "create_model": "deepcolor.models",
@@ -49,6 +53,7 @@ _HOMES = {
     "push_to_hub": "deepcolor.weights",
     "save_model": "deepcolor.weights",
     "save_pretrained": "deepcolor.weights",
+    "transfer_chroma": "deepcolor.inference",
 }
 
 

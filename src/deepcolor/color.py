@@ -1,4 +1,4 @@
-"""Colour spaces: sRGB to and from CIELAB, CIELUV and JFIF YCbCr, and the sRGB gamut.
+"""Colour spaces: sRGB to and from CIELAB, CIELUV and JFIF YCbCr.
 
 Everything here is differentiable, works on any device, takes (..., 3, H, W) tensors with the
 channels third from last, and computes in float32 at least, also under autocast: kornia's
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "clamp_to_gamut",
-    "in_gamut",
     "join_lab",
     "lab_to_rgb",
     "lightness_to_grey",
+    "linear_to_rgb",
     "luv_to_rgb",
     "rgb_to_lab",
+    "rgb_to_linear",
     "rgb_to_luv",
     "rgb_to_ycbcr",
     "saturation",
@@ -32,8 +32,6 @@ __all__ = [
 ]
 
 RANGE_SLACK = 1e-3  # float dust of resizing and of inverse transforms
-GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
-BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
 EPSILON = 1e-12  # keeps quotients finite
 LUMA_RED, LUMA_BLUE = 0.299, 0.114  # JFIF 1.02, from ITU-R BT.601
 YCBCR_CENTRE = 128.0  # JFIF 1.02: chroma of every grey, on a scale of 0..255
@@ -287,52 +285,13 @@ def join_lab(luminance: Tensor, ab: Tensor) -> Tensor:
     return torch.cat([luminance, ab.to(luminance.dtype)], dim=-3)
 
 
-def in_gamut(lab: Tensor, *, slack: float = GAMUT_SLACK) -> Tensor:
-    """Tell which CIELAB colours sRGB can show.
-
-    Args:
-        lab: (..., 3, H, W).
-        slack: how far outside [0, 1] an sRGB channel may lie, against float dust.
-
-    Returns:
-        (..., 1, H, W) bool.
-    """
-    rgb = _lab_to_rgb(lab)
-    return ((rgb >= -slack) & (rgb <= 1 + slack)).all(dim=-3, keepdim=True)
+@_guarded
+def rgb_to_linear(rgb: Tensor) -> Tensor:
+    """Undo sRGB's transfer curve (IEC 61966-2-1): (..., 3, H, W) in [0, 1], linear light."""
+    return kornia.color.rgb_to_linear_rgb(rgb)
 
 
-def clamp_to_gamut(lab: Tensor) -> Tensor:
-    """Bring colours into sRGB by less chroma, at the same lightness and hue.
-
-    Clipping RGB instead changes lightness (up to 5.5 L on Kodak photographs at 1.3 times their
-    chroma). Colours already in sRGB come back bit for bit. The chroma kept is found by bisection
-    and always lies inside; the gradient flows through ab as through a fixed scale.
-
-    Args:
-        lab: (..., 3, H, W); L is clamped to [0, 100].
-
-    Returns:
-        (..., 3, H, W), every colour of which `in_gamut` accepts.
-    """
-    luminance, ab = split_lab(lab)
-    luminance = luminance.clamp(0, 100)
-    scale = torch.ones_like(luminance)
-    with torch.no_grad():
-        outside = ~in_gamut(join_lab(luminance, ab))
-        if outside.any():
-            colours = join_lab(luminance, ab).movedim(-3, -1)[outside.squeeze(-3)]  # (N, 3)
-            scale[outside] = _gamut_scale(colours).to(scale.dtype)
-    return join_lab(luminance, ab * scale)
-
-
-def _gamut_scale(colours: Tensor) -> Tensor:
-    """Bisect the largest share of chroma that sRGB can show: (N, 3) CIELAB -> (N,) in [0, 1)."""
-    luminance, ab = colours[:, :1], colours[:, 1:]
-    low = torch.zeros_like(luminance)
-    high = torch.ones_like(luminance)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        trial = torch.cat([luminance, ab * middle], dim=1).T[:, :, None]  # (3, N, 1)
-        inside = in_gamut(trial, slack=GAMUT_SLACK / 2).reshape(-1, 1)
-        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    return low[:, 0]
+@_guarded
+def linear_to_rgb(linear: Tensor) -> Tensor:
+    """Apply sRGB's transfer curve (IEC 61966-2-1): (..., 3, H, W), linear light to sRGB."""
+    return kornia.color.linear_rgb_to_rgb(linear)

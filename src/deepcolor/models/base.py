@@ -10,7 +10,8 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.color import clamp_to_gamut, join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, check_guidance
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
 
@@ -30,6 +31,8 @@ class Colorizer(LightningModule, ABC):
     """Side that photographs are brought to for the network, in pixels."""
     stride: ClassVar[int] = 8
     """Height and width given to `forward` must be multiples of it."""
+    grain: ClassVar[int] = 1
+    """Side of the squares that `coarse_ab` answers for, in pixels; the stride is a multiple."""
     accepts: ClassVar[tuple[type, ...]] = ()
     """Guidance it understands: Hints, Exemplar."""
     network: nn.Module
@@ -64,6 +67,34 @@ class Colorizer(LightningModule, ABC):
             luminance: (B, 1, H, W) L in [0, 100].
             ab: (B, 2, H, W), the true chroma in CIELAB units.
         """
+
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
+        """Chroma at the network's own resolution, before any enlargement.
+
+        Args:
+            luminance: as for `forward`.
+            guidance: as for `forward`.
+            temperature: of the annealed mean, in models that predict distributions; the model's
+                own when None.
+
+        Returns:
+            (B, 2, H / grain, W / grain) ab, in CIELAB units: means over squares.
+
+        Raises:
+            TypeError: for a temperature where there is no distribution.
+        """
+        if temperature is not None:
+            raise TypeError(
+                f"{type(self).__name__} predicts no distribution, which temperature= is for;"
+                " saturation= works with every model"
+            )
+        ab: Tensor = self(luminance, guidance)
+        return ab
 
     def forward_frame(
         self, luminance: Tensor, memory: Any = None, guidance: Guidance | None = None

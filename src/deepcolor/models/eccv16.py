@@ -125,6 +125,7 @@ class ECCV16(ClassificationColorizer):
 
     size: ClassVar[int] = 256
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 4
     network: ECCV16Network
 
     def __init__(
@@ -143,12 +144,13 @@ class ECCV16(ClassificationColorizer):
         logits: Tensor = self.network((luminance - 50) / 100)
         return logits
 
-    def decode(self, logits: Tensor) -> Tensor:
+    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         """By the release's own layer, which holds the bin table: the annealed mean."""
-        if self.temperature == 0:
+        temperature = self.temperature if temperature is None else temperature
+        if temperature == 0:
             return self.quantizer.annealed_mean(logits, 0)
         with torch.autocast(logits.device.type, enabled=False):
-            probability = torch.softmax(logits.float() / self.temperature, dim=1)
+            probability = torch.softmax(logits.float() / temperature, dim=1)
             ab: Tensor = AB_SCALE * self.network.model_out(probability)
         return ab
 

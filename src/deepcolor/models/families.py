@@ -241,17 +241,27 @@ class ClassificationColorizer(Colorizer):
     def logits(self, luminance: Tensor) -> Tensor:
         """(B, 1, H, W) L in [0, 100] -> (B, Q, h, w), at the network's own resolution."""
 
-    def decode(self, logits: Tensor) -> Tensor:
-        """(B, Q, h, w) logits -> (B, 2, h, w) ab, in CIELAB units."""
-        return self.quantizer.annealed_mean(logits, self.temperature)
+    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
+        """(B, Q, h, w) logits -> (B, 2, h, w) ab in CIELAB units, at the model's temperature."""
+        return self.quantizer.annealed_mean(
+            logits, self.temperature if temperature is None else temperature
+        )
 
     def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
         """True ab at the size of the logits: the mean over each logit's area."""
         return F.interpolate(ab, size=size, mode="area")
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
         self.check_input(luminance, guidance)
-        ab = self.decode(self.logits(luminance))
+        return self.decode(self.logits(luminance), temperature)
+
+    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        ab = self.coarse_ab(luminance, guidance)
         return F.interpolate(ab, size=luminance.shape[-2:], mode="bilinear", align_corners=False)
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:

@@ -53,6 +53,7 @@ class Lite(ClassificationColorizer):
 
     size: ClassVar[int] = 192
     stride: ClassVar[int] = 32
+    grain: ClassVar[int] = 4
     network: LiteNetwork
 
     def __init__(

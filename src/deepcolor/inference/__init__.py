@@ -1,0 +1,15 @@
+"""From a picture to a coloured picture: the one inference path that serves every model."""
+
+from deepcolor.inference.network import QUALITIES, Quality, predict_ab, predict_lab
+from deepcolor.inference.predictor import Predictor, choose_device, colorize, transfer_chroma
+
+__all__ = [
+    "QUALITIES",
+    "Predictor",
+    "Quality",
+    "choose_device",
+    "colorize",
+    "predict_ab",
+    "predict_lab",
+    "transfer_chroma",
+]

@@ -1,0 +1,161 @@
+"""The network's part: from luminance at any size to chroma on the network's own grid."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepcolor.color import join_lab
+from deepcolor.gamut import clamp_to_gamut
+from deepcolor.models import Colorizer
+from deepcolor.upsample import upsample_chroma
+
+__all__ = ["QUALITIES", "Quality", "predict_ab", "predict_coarse", "predict_lab", "quality_of"]
+
+LONGEST = 8  # times the model's size: strips beyond 64:1 are squeezed rather than blown up
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a name of quality means; benchmarks/images.py measures each.
+
+    Attributes:
+        scales: working sizes, as shares of the model's; chroma is averaged over them.
+        flips: whether chroma is also averaged with that of the mirrored picture.
+        edges: whether chroma follows the edges of the full-size luminance.
+    """
+
+    scales: tuple[float, ...]
+    flips: bool
+    edges: bool
+
+
+QUALITIES = {
+    "fast": Quality(scales=(0.75,), flips=False, edges=False),
+    "balanced": Quality(scales=(1.0,), flips=False, edges=True),
+    "best": Quality(scales=(1.0, 1.5), flips=True, edges=True),
+}
+
+
+def quality_of(name: str) -> Quality:
+    """The quality of that name, or a ValueError that lists them."""
+    if name not in QUALITIES:
+        raise ValueError(f"no quality named {name!r}; there are: {', '.join(QUALITIES)}")
+    return QUALITIES[name]
+
+
+def _working_size(height: int, width: int, size: float, grain: int) -> tuple[int, int]:
+    """Sides of about size x size pixels in the picture's aspect, of whole squares of chroma."""
+    scale = size / math.sqrt(height * width)
+    sides = (min(round(side * scale / grain), LONGEST * size // grain) for side in (height, width))
+    small = tuple(int(max(1, squares)) * grain for squares in sides)
+    return small[0], small[1]
+
+
+def _coarse(model: Colorizer, luminance: Tensor, temperature: float | None, flips: bool) -> Tensor:
+    """(B, 1, h, w) L of whole squares -> (B, 2, h / grain, w / grain) ab, on any size."""
+    height, width = luminance.shape[-2:]
+    bottom, right = -height % model.stride, -width % model.stride
+    x = F.pad(luminance, (0, right, 0, bottom), mode="replicate")
+    ab = model.coarse_ab(x, temperature=temperature).float()
+    ab = ab[..., : height // model.grain, : width // model.grain]
+    if flips:
+        mirrored = _coarse(model, luminance.flip(-1), temperature, flips=False)
+        ab = (ab + mirrored.flip(-1)) / 2
+    return ab
+
+
+def predict_coarse(
+    model: Colorizer,
+    read: Callable[[tuple[int, int]], Tensor],
+    full: tuple[int, int],
+    size: int,
+    quality: Quality,
+    temperature: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Chroma on the network's grid.
+
+    Args:
+        model: any colorizer.
+        read: gives (B, 1, h, w) luminance at a size asked for.
+        full: height and width of the picture.
+        size: working size.
+        quality: how much work to put in.
+        temperature: of the annealed mean.
+
+    Returns:
+        (B, 2, h, w) ab and (B, 1, h, w) L: means over the squares of a grid over the picture.
+    """
+    answers = []
+    for scale in sorted(quality.scales):
+        small = _working_size(*full, size * scale, model.grain)
+        luminance = read(small)
+        answers.append(_coarse(model, luminance, temperature, quality.flips))
+    finest = answers[-1].shape[-2:]
+    ab = torch.stack([_resized(answer, finest) for answer in answers]).mean(dim=0)
+    return ab, F.avg_pool2d(luminance, model.grain)
+
+
+def _resized(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    if image.shape[-2:] == tuple(size):
+        return image
+    return F.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+@torch.inference_mode()
+def predict_ab(
+    model: Colorizer,
+    luminance: Tensor,
+    size: int | None = None,
+    *,
+    quality: str = "balanced",
+    temperature: float | None = None,
+) -> Tensor:
+    """Chroma at the size of the luminance, whatever that size is.
+
+    Args:
+        model: any colorizer, on the device of the luminance.
+        luminance: (B, 1, H, W) L in [0, 100].
+        size: side that the network works at; the model's own when None.
+        quality: a name in QUALITIES.
+        temperature: of the annealed mean; the model's own when None.
+
+    Returns:
+        (B, 2, H, W) ab, in CIELAB units; may leave the sRGB gamut.
+    """
+    full = (luminance.shape[-2], luminance.shape[-1])
+
+    def read(small: tuple[int, int]) -> Tensor:
+        return _resized(luminance, small).clamp(0, 100)
+
+    work = quality_of(quality)
+    ab, means = predict_coarse(model, read, full, size or model.size, work, temperature)
+    return upsample_chroma(ab, luminance, work.edges, means)
+
+
+@torch.inference_mode()
+def predict_lab(
+    model: Colorizer,
+    luminance: Tensor,
+    size: int | None = None,
+    *,
+    quality: str = "balanced",
+    temperature: float | None = None,
+) -> Tensor:
+    """CIELAB with the luminance given and predicted chroma, all of it displayable.
+
+    Args:
+        model: any colorizer, on the device of the luminance.
+        luminance: (B, 1, H, W) L in [0, 100].
+        size: side that the network works at; the model's own when None.
+        quality: a name in QUALITIES.
+        temperature: of the annealed mean; the model's own when None.
+
+    Returns:
+        (B, 3, H, W), within the sRGB gamut, L unchanged.
+    """
+    ab = predict_ab(model, luminance, size, quality=quality, temperature=temperature)
+    return clamp_to_gamut(join_lab(luminance, ab))

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import skimage.color
+import torch
+
+from deepcolor.pixels import LEVELS, compose, f_luminance, shrink, tiles, unit
+from deepcolor.upsample import ChromaField
+
+CPU = torch.device("cpu")
+
+
+def stored(dtype: torch.dtype, channels: int, height: int = 40, width: int = 50) -> torch.Tensor:
+    unit_pixels = torch.rand(channels, height, width)
+    if dtype not in LEVELS:
+        return unit_pixels
+    return (unit_pixels * LEVELS[dtype]).round().int().to(dtype)
+
+
+def lightness(pixels: torch.Tensor) -> np.ndarray:
+    rgb = unit(pixels).expand(3, -1, -1).permute(1, 2, 0).double().numpy()
+    return skimage.color.rgb2lab(rgb)[..., 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_luminance_is_scikit_images(dtype, channels):
+    pixels = stored(dtype, channels)
+    if channels == 3:
+        pixels[:, :5] = pixels[:1, :5]  # some of it grey, and black
+        pixels[:, :1] = 0
+    f_y = f_luminance(pixels).numpy()
+    assert np.abs(116 * f_y - 16 - lightness(pixels)).max() < 2e-3
+
+
+def test_grey_stored_as_rgb_takes_the_same_path_as_grey():
+    grey = stored(torch.uint8, 1)
+    assert torch.equal(f_luminance(grey), f_luminance(grey.expand(3, -1, -1)))
+
+
+@pytest.mark.parametrize("size", [(7, 9), (1, 5000), (5000, 1), (300, 40000)])
+def test_tiles_cover_each_pixel_once(size):
+    seen = torch.zeros(size, dtype=torch.int32)
+    for rows, columns in tiles(*size, CPU):
+        seen[rows, columns] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("sides", [(1000, 1300), (997, 1301), (90, 100), (3, 2000)])
+def test_shrinking_is_an_average_of_the_right_place(sides):
+    """A ramp stays a ramp: no shift, no stretch, whatever the remainders."""
+    ramp = torch.linspace(0, 1, sides[1]).expand(1, sides[0], -1)
+    small = shrink(ramp, (min(sides[0], 41), 56), CPU)[0]
+    assert small.shape == (min(sides[0], 41), 56)
+    at = (torch.arange(56) + 0.5) / 56  # a cell's mean is the ramp at its middle
+    want = lightness(at.expand(1, 1, -1) * 1.0)[0]
+    inner = slice(3, -3)  # beyond the border, the border
+    assert np.abs(small.mean(dim=0).numpy()[inner] - want[inner]).max() < 0.6
+
+
+def test_large_pictures_shrink_as_if_at_once():
+    pixels = torch.nn.functional.interpolate(torch.rand(1, 1, 60, 80), (1201, 1599), mode="bicubic")
+    pixels = (pixels[0].clamp(0, 1) * 255).to(torch.uint8)
+    luminance = torch.from_numpy(lightness(pixels)).float()[None, None]
+    want = torch.nn.functional.interpolate(
+        luminance, size=(120, 160), mode="bicubic", align_corners=False, antialias=True
+    )
+    small = shrink(pixels, (120, 160), CPU)
+    assert (small - want[0]).abs().mean() < 0.4  # of a range of 100: averaged in two steps
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("chroma", [0.0, 20.0, 90.0])
+def test_composed_pictures_keep_lightness_and_lie_in_the_gamut(dtype, chroma):
+    pixels = stored(dtype, 1)
+    field = ChromaField(torch.randn(2, 5, 6) * chroma, torch.full((1, 5, 6), 50.0), (40, 50))
+    out = torch.empty(3, 40, 50, dtype=dtype)
+    compose(pixels, field, out)
+    moved = np.abs(lightness(out) - lightness(pixels))
+    assert moved.max() <= (1.0 if dtype == torch.uint8 else 0.01)
+    if chroma == 0:
+        assert (out.int() - pixels.int()).abs().max() == 0 or dtype == torch.float32
+
+
+def test_a_picture_may_be_composed_in_its_own_memory():
+    pixels = stored(torch.uint8, 3)
+    field = ChromaField(torch.randn(2, 5, 6) * 40, torch.full((1, 5, 6), 50.0), (40, 50))
+    out = torch.empty_like(pixels)
+    compose(pixels, field, out)
+    compose(pixels, field, pixels)
+    assert torch.equal(pixels, out)
