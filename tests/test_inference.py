@@ -7,8 +7,10 @@ from PIL import Image
 import deepcolor
 from deepcolor import inference, pixels
 from deepcolor.color import rgb_to_lab
+from deepcolor.guidance import Exemplar, GlobalHints, Guidance, Hints, resize_hints
 from deepcolor.inference import network, predictor
 from deepcolor.models.lite import Lite
+from deepcolor.models.siggraph17 import SIGGRAPH17
 
 MEAN_L, MAX_L = 0.2, 1.0  # what rounding to 8 bits may move lightness by
 
@@ -358,3 +360,131 @@ def test_half_precision_changes_colours_little(grey):
     assert moved.max() <= MAX_L
     with pytest.raises(ValueError, match="dtype must be"):
         deepcolor.Predictor(device="cpu", dtype=torch.int8)
+
+
+class Told(Certain):
+    """Answers with the hints it was given, one square of 4 x 4 pixels at a time."""
+
+    stride, grain, accepts = 32, 4, (Hints, GlobalHints, Exemplar)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[Guidance] = []
+
+    def coarse_ab(self, luminance, guidance=None, temperature=None):
+        self.check_input(luminance, guidance)
+        self.heard.append(guidance)
+        hints = guidance.local if isinstance(guidance, GlobalHints) else guidance
+        if not isinstance(hints, Hints):
+            return luminance.new_zeros(len(luminance), 2, *(s // 4 for s in luminance.shape[-2:]))
+        return torch.nn.functional.avg_pool2d(hints.ab * hints.mask, 4)
+
+
+def dots(height: int, width: int, *places: tuple[int, int]) -> Hints:
+    """Hints of (60, -40) at single pixels."""
+    mask = torch.zeros(1, 1, height, width)
+    for row, column in places:
+        mask[..., row, column] = 1
+    return Hints(mask * torch.tensor([60.0, -40]).view(1, 2, 1, 1), mask)
+
+
+@pytest.mark.parametrize("sides", [(300, 420), (37, 211), (40, 30)])
+def test_no_hint_of_a_single_pixel_is_lost(sides):
+    height, width = sides
+    places = [(0, 0), (height - 1, width - 1), (height // 2, width // 3), (7, 29)]
+    model = Told()
+    for place in places:
+        inference.predict_ab(model, torch.zeros(1, 1, *sides), guidance=dots(*sides, place))
+        heard = model.heard.pop()
+        mask = heard.mask[0, 0].bool()
+        assert mask.any()
+        assert (heard.ab[0][:, mask] == torch.tensor([[60.0], [-40]])).all()
+        assert not heard.ab[0][:, ~mask].any()
+        small = network._working_size(*sides, model.size, grain=4)
+        rows, columns = mask[: small[0], : small[1]].nonzero().float().add(0.5).T
+        assert abs(rows.mean() / small[0] - (place[0] + 0.5) / height) < 1 / min(small[0], height)
+        assert abs(columns.mean() / small[1] - (place[1] + 0.5) / width) < 1 / min(small[1], width)
+
+
+def test_hints_in_one_square_are_averaged_and_others_left_out():
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[0, 0, 0, :2] = 1
+    mask[1, 0, 5, 5] = 0.5
+    ab = torch.full((2, 2, 8, 8), 99.0)  # what the mask leaves out has no say
+    ab[0, :, 0, 0], ab[0, :, 0, 1], ab[1, :, 5, 5] = 10, 20, 7
+    small = resize_hints(Hints(ab, mask), (2, 2))
+    assert small.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 0, 0.5]
+    assert small.ab[:, 0].flatten().tolist() == [15, 0, 0, 0, 0, 0, 0, 7]
+    grown = resize_hints(small, (4, 4))
+    assert grown.mask[0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4]
+    whole = resize_hints(dots(8, 8, (3, 3)), (8, 8))
+    assert torch.equal(whole.mask, dots(8, 8, (3, 3)).mask)
+
+
+def test_each_working_size_and_mirror_gets_the_hints_at_their_place(grey):
+    model = Told()
+    told = dots(256, 256, (30, 200), (128, 5))
+    plain = deepcolor.colorize(grey, model=model, guidance=told, quality="best")
+    assert [h.mask.shape[-1] for h in model.heard] == [64, 64, 96, 96]
+    for one, mirrored in zip(model.heard[::2], model.heard[1::2], strict=True):
+        assert torch.equal(one.mask, mirrored.mask.flip(-1))
+        assert torch.equal(one.ab, mirrored.ab.flip(-1))
+    reds = skimage.color.rgb2lab(plain)[..., 1]
+    assert reds[26:34, 196:204].mean() > 2  # coloured where told, and nowhere far from there
+    assert np.abs(reds[160:]).max() < 1
+
+
+def test_hints_are_padded_as_the_luminance_is():
+    model = Told()  # 100 x 60 at 64: 84 x 48, padded to 96 x 64
+    told = dots(100, 60, (99, 59))
+    inference.predict_ab(model, torch.zeros(1, 1, 100, 60), guidance=told)
+    heard = model.heard[0]
+    assert heard.mask.shape[-2:] == (96, 64)
+    assert heard.mask.sum() == (96 - 84 + 1) * (64 - 48 + 1)
+
+
+def test_guidance_for_the_whole_picture_passes_as_it_is(grey):
+    model = Told()
+    exemplar = Exemplar(torch.rand(1, 3, 20, 30))
+    deepcolor.Predictor(model, "cpu")(grey, exemplar)
+    assert torch.equal(model.heard[0].lab, exemplar.lab)
+    statistics = GlobalHints(saturation=torch.tensor([[0.3]]), local=dots(256, 256, (9, 9)))
+    deepcolor.colorize(grey, model=model, guidance=statistics)
+    assert torch.equal(model.heard[1].saturation, statistics.saturation)
+    assert model.heard[1].histogram is None
+    assert model.heard[1].local.mask.shape == (1, 1, 64, 64)
+    assert model.heard[1].local.mask.sum() == 1
+
+
+def test_a_list_of_pictures_takes_a_list_of_guidance(grey):
+    model = Told()
+    deepcolor.colorize([grey, grey[:100]], model=model, guidance=[None, dots(100, 256, (5, 5))])
+    assert model.heard[0] is None
+    assert model.heard[1].mask.any()
+    for wrong in (dots(256, 256, (5, 5)), [None]):
+        with pytest.raises(ValueError, match="a list of 2 pictures needs a list of as many"):
+            deepcolor.colorize([grey, grey], model=model, guidance=wrong)
+
+
+def test_guidance_that_does_not_fit_is_refused(grey, lite):
+    with pytest.raises(TypeError, match="Lite takes no Hints; guidance it takes: none"):
+        deepcolor.colorize(grey, model=lite, guidance=dots(256, 256, (5, 5)))
+    with pytest.raises(TypeError, match="guidance must be Hints, GlobalHints or an Exemplar"):
+        deepcolor.colorize(grey, model=Told(), guidance=[None])
+    for sides in ((64, 64), (256, 255), (128, 256)):
+        with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got"):
+            deepcolor.colorize(grey, model=Told(), guidance=dots(*sides, (5, 5)))
+    two = torch.zeros(2, 1, 256, 256)
+    with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got \(2, 1"):
+        deepcolor.colorize(grey, model=Told(), guidance=Hints(torch.cat([two, two], 1), two))
+
+
+def test_a_hint_reaches_the_colours_of_siggraph17():
+    model = SIGGRAPH17()
+    x = torch.full((1, 1, 120, 90), 50.0)
+    plain, told = (
+        inference.predict_lab(model.eval(), x, 32, guidance=guidance)
+        for guidance in (None, dots(120, 90, (61, 40)))
+    )
+    assert torch.equal(plain[:, :1], told[:, :1])
+    assert not torch.equal(plain[:, 1:], told[:, 1:])

@@ -1,6 +1,8 @@
 """What a person can tell a colorizer besides the photograph, and its simulation for training."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,9 @@ __all__ = [
     "check_guidance",
     "hide_statistics",
     "measure_statistics",
+    "move_guidance",
+    "on_hints",
+    "resize_hints",
     "simulate_hints",
 ]
 
@@ -114,6 +119,67 @@ def check_guidance(guidance: Guidance | None, luminance: Tensor) -> None:
                 raise ValueError(f"{name} is for {len(value)} pictures, the batch has {batch}")
     elif isinstance(guidance, Exemplar) and len(guidance.lab) not in (1, batch):
         raise ValueError(f"{len(guidance.lab)} exemplars do not fit a batch of {batch}")
+
+
+def on_hints(guidance: Guidance | None, change: Callable[[Hints], Hints]) -> Guidance | None:
+    """Change the hints at single pixels; what is said of whole pictures stays as it is."""
+    if isinstance(guidance, Hints):
+        return change(guidance)
+    if isinstance(guidance, GlobalHints) and guidance.local is not None:
+        return replace(guidance, local=change(guidance.local))
+    return guidance
+
+
+def move_guidance(guidance: Guidance | None, device: torch.device) -> Guidance | None:
+    """The same guidance with all of its tensors on a device."""
+    if guidance is None:
+        return None
+    moved: dict[str, Any] = {}
+    for field in fields(guidance):
+        value = getattr(guidance, field.name)
+        if value is not None:
+            to = value.to(device) if isinstance(value, Tensor) else move_guidance(value, device)
+            moved[field.name] = to
+    return replace(guidance, **moved)
+
+
+def resize_hints(hints: Hints, size: tuple[int, int]) -> Hints:
+    """Bring hints to another size and lose none, not even one of a single pixel.
+
+    Where pictures shrink, each pixel falls into one square of the new grid; a square's mask is the
+    largest of its pixels', its ab the mean over those with hints, weighted by their masks. Where
+    they grow, the nearest pixel fills the square.
+
+    Args:
+        hints: of any size.
+        size: height and width wanted.
+
+    Example:
+        >>> one = torch.zeros(1, 1, 8, 8)
+        >>> one[..., 5, 2] = 1
+        >>> resize_hints(Hints(40 * one.expand(1, 2, 8, 8), one), (2, 2)).ab[0, 0].tolist()
+        [[0.0, 0.0], [40.0, 0.0]]
+    """
+    ab, mask = hints.ab.float(), hints.mask.float()
+    if mask.shape[-2:] == size:
+        return Hints(ab, mask)
+    height, width = (max(sides) for sides in zip(mask.shape[-2:], size, strict=True))
+    if mask.shape[-2:] != (height, width):
+        ab, mask = (
+            F.interpolate(x, size=(height, width), mode="nearest-exact") for x in (ab, mask)
+        )
+    picture, _, row, column = mask.nonzero(as_tuple=True)  # hints are few: no full-size tensors
+    weight = mask[picture, 0, row, column]
+    colour = ab[picture, :, row, column] * weight[:, None]  # (N, 2)
+    row = (2 * row + 1) * size[0] // (2 * height)  # where the middle of the pixel falls
+    column = (2 * column + 1) * size[1] // (2 * width)
+    square = (picture * size[0] + row) * size[1] + column
+    squares = len(mask) * size[0] * size[1]
+    total = weight.new_zeros(squares).index_add_(0, square, weight)
+    most = weight.new_zeros(squares).scatter_reduce_(0, square, weight, "amax")
+    sums = weight.new_zeros(squares, 2).index_add_(0, square, colour)
+    mean = torch.where(total[:, None] > 0, sums / total[:, None], 0.0)
+    return Hints(mean.view(len(mask), *size, 2).movedim(-1, 1), most.view(len(mask), 1, *size))
 
 
 def simulate_hints(

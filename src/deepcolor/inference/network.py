@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,14 @@ from torch import Tensor
 
 from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
+from deepcolor.guidance import (
+    Guidance,
+    Hints,
+    check_guidance,
+    move_guidance,
+    on_hints,
+    resize_hints,
+)
 from deepcolor.models import Colorizer
 from deepcolor.upsample import upsample_chroma
 
@@ -55,17 +64,36 @@ def _working_size(height: int, width: int, size: float, grain: int) -> tuple[int
     return small[0], small[1]
 
 
-def _coarse(model: Colorizer, luminance: Tensor, temperature: float | None, flips: bool) -> Tensor:
+def _coarse(
+    model: Colorizer,
+    luminance: Tensor,
+    guidance: Guidance | None,
+    temperature: float | None,
+    flips: bool,
+) -> Tensor:
     """(B, 1, h, w) L of whole squares -> (B, 2, h / grain, w / grain) ab, on any size."""
     height, width = luminance.shape[-2:]
     bottom, right = -height % model.stride, -width % model.stride
-    x = F.pad(luminance, (0, right, 0, bottom), mode="replicate")
-    ab = model.coarse_ab(x, temperature=temperature).float()
+
+    def padded(image: Tensor) -> Tensor:
+        return F.pad(image, (0, right, 0, bottom), mode="replicate")
+
+    def mirrored(image: Tensor) -> Tensor:
+        return image.flip(-1)
+
+    fitted = _each(guidance, padded)
+    ab = model.coarse_ab(padded(luminance), fitted, temperature).float()
     ab = ab[..., : height // model.grain, : width // model.grain]
     if flips:
-        mirrored = _coarse(model, luminance.flip(-1), temperature, flips=False)
-        ab = (ab + mirrored.flip(-1)) / 2
+        other = _each(guidance, mirrored)
+        answer = _coarse(model, mirrored(luminance), other, temperature, flips=False)
+        ab = (ab + mirrored(answer)) / 2
     return ab
+
+
+def _each(guidance: Guidance | None, change: Callable[[Tensor], Tensor]) -> Guidance | None:
+    """The same change for the ab and the mask of hints."""
+    return on_hints(guidance, lambda hints: Hints(change(hints.ab), change(hints.mask)))
 
 
 def predict_coarse(
@@ -75,6 +103,7 @@ def predict_coarse(
     size: int,
     quality: Quality,
     temperature: float | None,
+    guidance: Guidance | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Chroma on the network's grid.
 
@@ -85,6 +114,7 @@ def predict_coarse(
         size: working size.
         quality: how much work to put in.
         temperature: of the annealed mean.
+        guidance: for the model; hints at single pixels have the size of the picture.
 
     Returns:
         (B, 2, h, w) ab and (B, 1, h, w) L: means over the squares of a grid over the picture.
@@ -93,7 +123,10 @@ def predict_coarse(
     for scale in sorted(quality.scales):
         small = _working_size(*full, size * scale, model.grain)
         luminance = read(small)
-        answers.append(_coarse(model, luminance, temperature, quality.flips))
+        check_guidance(guidance, luminance.new_empty(()).expand(len(luminance), 1, *full))
+        fitted = on_hints(guidance, partial(resize_hints, size=small))
+        fitted = move_guidance(fitted, luminance.device)
+        answers.append(_coarse(model, luminance, fitted, temperature, quality.flips))
     finest = answers[-1].shape[-2:]
     ab = torch.stack([_resized(answer, finest) for answer in answers]).mean(dim=0)
     return ab, F.avg_pool2d(luminance, model.grain)
@@ -113,6 +146,7 @@ def predict_ab(
     *,
     quality: str = "balanced",
     temperature: float | None = None,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Chroma at the size of the luminance, whatever that size is.
 
@@ -122,6 +156,8 @@ def predict_ab(
         size: side that the network works at; the model's own when None.
         quality: a name in QUALITIES.
         temperature: of the annealed mean; the model's own when None.
+        guidance: of a kind that the model accepts; Hints have the size of the luminance, and
+            none is lost on the way to the size that the network works at.
 
     Returns:
         (B, 2, H, W) ab, in CIELAB units; may leave the sRGB gamut.
@@ -132,7 +168,7 @@ def predict_ab(
         return _resized(luminance, small).clamp(0, 100)
 
     work = quality_of(quality)
-    ab, means = predict_coarse(model, read, full, size or model.size, work, temperature)
+    ab, means = predict_coarse(model, read, full, size or model.size, work, temperature, guidance)
     return upsample_chroma(ab, luminance, work.edges, means)
 
 
@@ -144,6 +180,7 @@ def predict_lab(
     *,
     quality: str = "balanced",
     temperature: float | None = None,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """CIELAB with the luminance given and predicted chroma, all of it displayable.
 
@@ -153,9 +190,13 @@ def predict_lab(
         size: side that the network works at; the model's own when None.
         quality: a name in QUALITIES.
         temperature: of the annealed mean; the model's own when None.
+        guidance: of a kind that the model accepts; Hints have the size of the luminance, and
+            none is lost on the way to the size that the network works at.
 
     Returns:
         (B, 3, H, W), within the sRGB gamut, L unchanged.
     """
-    ab = predict_ab(model, luminance, size, quality=quality, temperature=temperature)
+    ab = predict_ab(
+        model, luminance, size, quality=quality, temperature=temperature, guidance=guidance
+    )
     return clamp_to_gamut(join_lab(luminance, ab))

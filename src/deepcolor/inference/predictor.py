@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deepcolor import images
+from deepcolor.guidance import Guidance
 from deepcolor.inference.network import QUALITIES, Quality, predict_coarse, quality_of
 from deepcolor.models import Colorizer
 from deepcolor.pixels import PictureChroma, compose, shrink
@@ -79,6 +80,7 @@ class Predictor:
     def __call__(
         self,
         image: Any,
+        guidance: Guidance | Sequence[Guidance | None] | None = None,
         *,
         saturation: float = 1.0,
         temperature: float | None = None,
@@ -90,16 +92,26 @@ class Predictor:
         if isinstance(image, (list, tuple)):
             return [
                 self(
-                    one, saturation=saturation, temperature=temperature, size=size,
+                    one, told, saturation=saturation, temperature=temperature, size=size,
                     quality=quality, max_pixels=max_pixels,
                 )
-                for one in image
+                for one, told in zip(image, _for_each(guidance, len(image)), strict=True)
             ]  # fmt: skip
+        if not (guidance is None or isinstance(guidance, Guidance)):
+            raise TypeError(
+                f"guidance must be Hints, GlobalHints or an Exemplar, got a"
+                f" {type(guidance).__name__}; a list of them goes with a list of pictures"
+            )
         _check_size(size)
         _check_controls(saturation, temperature)
         work = quality_of(quality)
         return self.colour(
-            images.read(image, max_pixels), work, size or self.size, saturation, temperature
+            images.read(image, max_pixels),
+            work,
+            size or self.size,
+            saturation,
+            temperature,
+            guidance,
         )
 
     @torch.inference_mode()
@@ -110,6 +122,7 @@ class Predictor:
         size: int | None = None,
         saturation: float = 1.0,
         temperature: float | None = None,
+        guidance: Guidance | None = None,
     ) -> Any:
         """Colour a picture that was read already, and give it back."""
         out = picture.canvas()
@@ -120,7 +133,8 @@ class Predictor:
         def read(small: tuple[int, int]) -> Tensor:
             return torch.stack([shrink(one, small, self.device) for one in picture.pixels])
 
-        ab, luminance = self._coarse(read, full, size or self.model.size, quality, temperature)
+        side = size or self.model.size
+        ab, luminance = self._coarse(read, full, side, quality, temperature, guidance)
         for pixels, chroma, means, result in zip(
             picture.pixels, ab * saturation, luminance, out, strict=True
         ):
@@ -134,6 +148,7 @@ class Predictor:
         size: int,
         quality: Quality,
         temperature: float | None,
+        guidance: Guidance | None,
     ) -> tuple[Tensor, Tensor]:
         """As `predict_coarse`; at half the size, then on the CPU, if the GPU's memory is short."""
         tries = [(size, self.device)]
@@ -145,7 +160,7 @@ class Predictor:
             try:
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype not in FULL):
                     ab, luminance = predict_coarse(
-                        model, _moved(read, device), full, side, quality, temperature
+                        model, _moved(read, device), full, side, quality, temperature, guidance
                     )
                 return ab.to(self.device), luminance.to(self.device)
             except torch.OutOfMemoryError as error:
@@ -172,6 +187,21 @@ def _moved(
     return lambda size: read(size).to(device)
 
 
+def _for_each(
+    guidance: Guidance | Sequence[Guidance | None] | None, pictures: int
+) -> Sequence[Guidance | None]:
+    """Guidance of each picture of a list."""
+    if guidance is None:
+        return [None] * pictures
+    if isinstance(guidance, Guidance) or len(guidance) != pictures:
+        given = "one" if isinstance(guidance, Guidance) else f"{len(guidance)}"
+        raise ValueError(
+            f"a list of {pictures} pictures needs a list of as many guidances, None where there is"
+            f" none; got {given}"
+        )
+    return guidance
+
+
 def _check_size(size: int | None) -> None:
     if size is not None and size < 1:
         raise ValueError(f"size must be at least 1 pixel, got {size}")
@@ -195,6 +225,7 @@ def colorize(
     model: str | Path | Colorizer = DEFAULT,
     device: str = "auto",
     *,
+    guidance: Guidance | Sequence[Guidance | None] | None = None,
     saturation: float = 1.0,
     temperature: float | None = None,
     size: int | None = None,
@@ -213,6 +244,9 @@ def colorize(
             fourth channel is alpha, and is kept. Or a list of any of these.
         model: a name of `list_checkpoints()`, a .safetensors file, or a model in memory.
         device: "auto", "cpu", "cuda" or "mps".
+        guidance: of a kind that the model accepts, from deepcolor.guidance: Hints have the size of
+            the picture as it is shown, upright; a hint at a single pixel is not lost. A list of
+            pictures takes a list of them.
         saturation: chroma is multiplied by it: 0 is grey, 1 as predicted. Colours that sRGB cannot
             show keep hue and lightness.
         temperature: of the annealed mean (Zhang et al. 2016), for models that predict
@@ -240,8 +274,8 @@ def colorize(
         changed = file.stat().st_mtime_ns if file.is_file() else 0
         predictor = _predictor(str(model), device, changed)
     return predictor(
-        image, saturation=saturation, temperature=temperature, size=size, quality=quality,
-        max_pixels=max_pixels,
+        image, guidance, saturation=saturation, temperature=temperature, size=size,
+        quality=quality, max_pixels=max_pixels,
     )  # fmt: skip
 
 
