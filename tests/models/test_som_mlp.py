@@ -88,6 +88,14 @@ def test_the_centre_pixel_names_the_class():
 
 
 @torch.no_grad()
+def test_a_temperature_goes_from_the_expectation_to_the_likeliest_class():
+    logits = torch.randn(1, 9, 6, 6)
+    hard, mean = SOMMLP(decoding="hard"), SOMMLP(decoding="mean")
+    assert torch.equal(mean.decode(logits, 0), hard.decode(logits))
+    assert torch.equal(hard.decode(logits, 1), mean.decode(logits))
+    assert (mean.decode(logits, 0.02) - hard.decode(logits)).abs().median() < 1
+
+
 def test_hard_decoding_gives_centres_and_mean_decoding_blends():
     logits = torch.zeros(1, 9, 8, 8)
     logits[:, 4] = 3.0

@@ -88,13 +88,17 @@ class Colorizer(LightningModule, ABC):
         Raises:
             TypeError: for a temperature where there is no distribution.
         """
+        self.refuse_temperature(temperature)
+        ab: Tensor = self(luminance, guidance)
+        return ab
+
+    def refuse_temperature(self, temperature: float | None) -> None:
+        """What a model that predicts no distribution says to a temperature: a TypeError."""
         if temperature is not None:
             raise TypeError(
                 f"{type(self).__name__} predicts no distribution, which temperature= is for;"
                 " saturation= works with every model"
             )
-        ab: Tensor = self(luminance, guidance)
-        return ab
 
     def forward_frame(
         self, luminance: Tensor, memory: Any = None, guidance: Guidance | None = None

@@ -177,6 +177,7 @@ class ECCV16L2(RegressionColorizer):
 
     size: ClassVar[int] = 256
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 4
     network: Trunk
 
     def __init__(self, lr: float = 3.16e-5, weight_decay: float = 1e-3) -> None:

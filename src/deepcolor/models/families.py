@@ -87,12 +87,29 @@ class RegressionColorizer(Colorizer):
         self.check_input(luminance, guidance)
         return self.ab(self.chroma(luminance), luminance)
 
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
+        self.refuse_temperature(temperature)
+        self.check_input(luminance, guidance)
+        return self.ab(self.chroma(luminance), self.coarse_luminance(luminance))
+
+    def coarse_luminance(self, luminance: Tensor) -> Tensor:
+        """Means over squares of `grain` pixels: (B, 1, H, W) -> (B, 1, H / grain, W / grain)."""
+        return luminance if self.grain == 1 else F.avg_pool2d(luminance, self.grain)
+
     def ab(self, output: Tensor, luminance: Tensor) -> Tensor:
         """The network's answer, (B, 2, h, w), as ab at the size of the luminance."""
         output = output.float()
-        if output.shape[-2:] != luminance.shape[-2:]:
+        height, width = luminance.shape[-2:]
+        if output.shape[-2] > height:  # means, which undo a doubling by the nearest pixel
+            output = F.interpolate(output, size=(height, width), mode="area")
+        elif output.shape[-2:] != (height, width):
             output = F.interpolate(
-                output, size=luminance.shape[-2:], mode="bilinear", align_corners=False
+                output, size=(height, width), mode="bilinear", align_corners=False
             )
         return self.decode(output, luminance.float())
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.vgg import VGG_CHANNELS, Preprocessing, VGGPyramid
 from deepcolor.color import join_lab, lab_to_rgb, luv_to_rgb, rgb_to_lab, rgb_to_luv, split_lab
+from deepcolor.guidance import Guidance
 from deepcolor.models.families import RegressionColorizer
 
 __all__ = ["HwangZhou16"]
@@ -40,11 +41,14 @@ class HwangZhou16Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> (B, outputs, H, W)."""
-        scales = zip(self.norms, self.vgg(x), strict=True)
-        one, two, three, four = [norm(scale) for norm, scale in scales]
-        y = self.up(torch.relu(self.conv4(four))) + three  # (B, 256, H/4, W/4)
-        y = self.up(torch.relu(self.conv3(y))) + two  # (B, 128, H/2, W/2)
-        y = self.up(torch.relu(self.conv2(y))) + one  # (B, 64, H, W)
+        one, two, three, four = self.norms
+        scales = self.vgg(x)  # each is let go of once it was used
+        y = self.conv4(four(scales.pop()))
+        y = self.up(torch.relu(y)).add_(three(scales.pop()))  # (B, 256, H/4, W/4)
+        y = self.conv3(y)
+        y = self.up(torch.relu(y)).add_(two(scales.pop()))  # (B, 128, H/2, W/2)
+        y = self.conv2(y)
+        y = self.up(torch.relu(y)).add_(one(scales.pop()))  # (B, 64, H, W)
         out: Tensor = self.conv1(y)
         return out
 
@@ -126,12 +130,25 @@ class HwangZhou16(RegressionColorizer):
         share = (uv - self.low) / (self.high - self.low)
         return (share * BINS).floor().clamp(0, BINS - 1).long()
 
-    def decode_bins(self, logits: Tensor) -> Tensor:
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
+        if not self.classifies:
+            return super().coarse_ab(luminance, guidance, temperature)
+        self.check_input(luminance, guidance)
+        uv = self.decode_bins(self.network(luminance / 100), temperature)
+        return self.ab(uv / UV_SCALE, luminance)
+
+    def decode_bins(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of u and of v: (B, 100, H, W) logits, u's first -> (B, 2, H, W) uv."""
+        temperature = self.temperature if temperature is None else temperature
         each = torch.stack(logits.float().chunk(2, dim=1), dim=1)  # (B, 2, 50, H, W)
-        if self.temperature == 0:
+        if temperature == 0:
             return self.centres()[each.argmax(dim=2)]
-        probability = torch.softmax(each / self.temperature, dim=2)
+        probability = torch.softmax(each / temperature, dim=2)
         return (probability * self.centres()[:, None, None]).sum(dim=2)
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:

@@ -131,6 +131,7 @@ class Iizuka16(RegressionColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 2  # the last layer but doubles the size
     network: Iizuka16Network
 
     def __init__(

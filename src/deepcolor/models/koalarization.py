@@ -63,6 +63,7 @@ class Koalarization(GlobalVectorColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 2  # the last layer but doubles the size
     network: KoalarizationNetwork
 
     def __init__(

@@ -91,6 +91,7 @@ class MergedVGG16(GlobalVectorColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 2  # the last layer but doubles the size
     network: MergedVGG16Network
 
     def __init__(

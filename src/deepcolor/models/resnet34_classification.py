@@ -67,13 +67,16 @@ class ResNet34ClassificationNetwork(nn.Module):
         x = self.decoder(self.encoder(grey))  # (B, 500, H/2, W/2)
         if self.pointwise:
             step = max(1, every // 2)
-            x = x[:, :, ::step, ::step]
-            logits = self.head(torch.relu(self.norm(self.hidden(x))))
+            x = self.hidden(x[:, :, ::step, ::step])
+            x = self.norm(x)  # one name for all: what was used is let go of
+            logits = self.head(torch.relu_(x))
             if every == 1:
                 logits = F.interpolate(logits, scale_factor=2, mode="nearest")
         else:
             x = F.interpolate(x, scale_factor=2, mode="nearest")  # (B, 500, H, W)
-            x = torch.relu(self.norm(self.hidden(x)))  # (B, 1000, H, W)
+            x = self.hidden(x)  # (B, 1000, H, W)
+            x = self.norm(x)
+            x = torch.relu_(x)
             logits = F.conv2d(x, self.head.weight, self.head.bias, every, self.head.padding)
         return torch.relu(logits) if self.literal else logits
 
@@ -108,6 +111,7 @@ class ResNet34Classification(ClassificationColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 2
     network: ResNet34ClassificationNetwork
 
     def __init__(
@@ -143,10 +147,25 @@ class ResNet34Classification(ClassificationColorizer):
         logits: Tensor = self.network(luminance / 100, every)
         return logits
 
+    def own_ab(self, luminance: Tensor, temperature: float | None = None) -> Tensor:
+        """Chroma as fine as the head tells it: at half the size if 1x1, else at full size."""
+        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
+        every = 2 if self.network.pointwise else 1
+        return self.decode(self.logits(luminance, every), temperature)
+
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
+        self.check_input(luminance, guidance)
+        ab = self.own_ab(luminance, temperature)
+        return ab if self.network.pointwise else F.avg_pool2d(ab, self.grain)
+
     def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
         self.check_input(luminance, guidance)
-        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
-        ab = self.decode(self.logits(luminance, every=2 if self.network.pointwise else 1))
+        ab = self.own_ab(luminance)
         return F.interpolate(ab, size=luminance.shape[-2:], mode="nearest")
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:

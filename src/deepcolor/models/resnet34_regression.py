@@ -66,6 +66,7 @@ class ResNet34Regression(RegressionColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 16
+    grain: ClassVar[int] = 2  # the last layer but doubles the size
     network: ResNet34RegressionNetwork
 
     def __init__(

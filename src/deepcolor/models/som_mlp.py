@@ -92,7 +92,7 @@ class SOMMLPNetwork(nn.Module):
     def __init__(self, side: int, patch: int, hidden: int, activation: str) -> None:
         super().__init__()
         self.hidden = nn.Conv2d(1, hidden, patch)
-        self.activation = nn.Tanh() if activation == "tanh" else nn.ReLU()
+        self.activate = torch.tanh_ if activation == "tanh" else torch.relu_  # in place
         self.out = nn.Conv2d(hidden, side * side, 1)
         start = _lattice(side) - (side - 1) / 2
         self.register_buffer("centres", SPREAD * start / start.max())
@@ -103,7 +103,8 @@ class SOMMLPNetwork(nn.Module):
         """(B, 1, H, W) L / 100 -> (B, C, H, W) logits over the map's colours."""
         margin = self.hidden.kernel_size[0] // 2
         x = F.pad(x - self.mean, (margin, margin, margin, margin), mode="reflect")
-        logits: Tensor = self.out(self.activation(self.hidden(x)))
+        x = self.hidden(x)
+        logits: Tensor = self.out(self.activate(x))
         return logits
 
 
@@ -168,12 +169,18 @@ class SOMMLP(Colorizer):
         """Number of the nearest neuron: (B, 2, H, W) ab -> (B, H, W) int64."""
         return torch.cdist(ab.movedim(1, -1).float(), self.network.centres).argmin(dim=-1)
 
-    def decode(self, logits: Tensor) -> Tensor:
-        """(B, C, H, W) logits -> (B, 2, H, W) ab, in CIELAB units."""
-        if self.decoding == "hard":
+    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
+        """(B, C, H, W) logits -> (B, 2, H, W) ab, in CIELAB units.
+
+        A temperature has the annealed mean: 1 the expectation, 0 the likeliest class; None has
+        the model's own decoding.
+        """
+        if temperature is None:
+            temperature = 0.0 if self.decoding == "hard" else 1.0
+        if temperature == 0:
             return self.network.centres[self._vote(logits)].movedim(-1, 1)
         with torch.autocast(logits.device.type, enabled=False):
-            probability = torch.softmax(logits.float(), dim=1)
+            probability = torch.softmax(logits.float() / temperature, dim=1)
             return torch.einsum("bqhw,qc->bchw", probability, self.network.centres)
 
     def _vote(self, logits: Tensor) -> Tensor:
@@ -185,9 +192,17 @@ class SOMMLP(Colorizer):
         around = F.avg_pool2d(votes, 3, stride=1, padding=1, divisor_override=1)
         return (around + votes / 2).argmax(dim=1)  # in a draw the pixel's own class wins
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+    def coarse_ab(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None = None,
+        temperature: float | None = None,
+    ) -> Tensor:
         self.check_input(luminance, guidance)
-        return self.decode(self.logits(luminance))
+        return self.decode(self.logits(luminance), temperature)
+
+    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        return self.coarse_ab(luminance, guidance)
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """Cross-entropy in which all classes of the batch count alike, as balanced sampling."""

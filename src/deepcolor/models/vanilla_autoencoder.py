@@ -59,6 +59,7 @@ class VanillaAutoencoder(RegressionColorizer):
 
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
+    grain: ClassVar[int] = 2  # the last layer but doubles the size
     network: VanillaAutoencoderNetwork
 
     def __init__(
