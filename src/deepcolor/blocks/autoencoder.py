@@ -66,7 +66,10 @@ def conv_encoder(inputs: int, *, keras_padding: bool = False) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for channels, stride in ENCODER:
-        layers += [SameConv2d(inputs, channels, stride, keras_padding=keras_padding), nn.ReLU()]
+        layers += [
+            SameConv2d(inputs, channels, stride, keras_padding=keras_padding),
+            nn.ReLU(inplace=True),
+        ]
         inputs = channels
     return _glorot(layers)
 
@@ -85,7 +88,7 @@ def conv_decoder(inputs: int, plan: tuple[int, ...]) -> nn.Sequential:
             continue
         layers += [
             SameConv2d(inputs, step, 1, keras_padding=False),
-            nn.Tanh() if step == 2 else nn.ReLU(),
+            nn.Tanh() if step == 2 else nn.ReLU(inplace=True),
         ]
         inputs = step
     return _glorot(layers)

@@ -58,6 +58,10 @@ def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def _enlarged_sum(x: Tensor, scale: Tensor) -> Tensor:
+    return _enlarge(x, scale).add_(scale)
+
+
 class ResidualNetwork(nn.Module):
     """Grey to scaled UV, scale by scale."""
 
@@ -75,13 +79,13 @@ class ResidualNetwork(nn.Module):
 
     def forward(self, grey: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> (B, 2, H, W) in [0, 1]."""
-        inputs = [grey.expand(-1, GREY_CHANNELS, -1, -1), *self.vgg(grey)]
-        zero, one, two, three, four = [norm(x) for norm, x in zip(self.norms, inputs, strict=True)]
-        y = torch.relu(self.top(four))  # (B, 256, H/8, W/8)
-        y = self.up3(_enlarge(y, three) + three)  # (B, 128, H/4, W/4)
-        y = self.up2(_enlarge(y, two) + two)  # (B, 64, H/2, W/2)
-        y = self.up1(_enlarge(y, one) + one)  # (B, 3, H, W)
-        y = self.last(y + zero)
+        zero, one, two, three, four = self.norms
+        scales = self.vgg(grey)  # each is let go of once it was used
+        y = torch.relu(self.top(four(scales.pop())))  # (B, 256, H/8, W/8)
+        y = self.up3(_enlarged_sum(y, three(scales.pop())))  # (B, 128, H/4, W/4)
+        y = self.up2(_enlarged_sum(y, two(scales.pop())))  # (B, 64, H/2, W/2)
+        y = self.up1(_enlarged_sum(y, one(scales.pop())))  # (B, 3, H, W)
+        y = self.last(y + zero(grey.expand(-1, GREY_CHANNELS, -1, -1)))
         return torch.sigmoid(self.out_norm(self.out(y)))
 
 

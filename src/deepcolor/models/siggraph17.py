@@ -103,7 +103,9 @@ class SIGGRAPH17Network(nn.Module):
         self.model10up = nn.Sequential(nn.ConvTranspose2d(128, 128, 4, stride=2, padding=1))
         self.model1short10 = nn.Sequential(nn.Conv2d(64, 128, 3, padding=1))
         self.model10 = nn.Sequential(
-            nn.ReLU(inplace=True), nn.Conv2d(128, 128, 3, padding=1), nn.LeakyReLU(0.2)
+            nn.ReLU(inplace=True),
+            nn.Conv2d(128, 128, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
         )
         self.model_class = nn.Sequential(nn.Conv2d(256, CLASSES, 1))
         self.model_out = nn.Sequential(nn.Conv2d(128, 2, 1), nn.Tanh())
@@ -130,8 +132,11 @@ class SIGGRAPH17Network(nn.Module):
 
     def regress(self, features: Features) -> Tensor:
         """Chroma: (B, 2, H, W) ab / 110, in [-1, 1]."""
-        x = self.model9(self.model9up(features.conv8) + self.model2short9(features.conv2))
-        x = self.model10(self.model10up(x) + self.model1short10(features.conv1))
+        # Added in place: at full size a third tensor of the sum would take 34 MB.
+        x = self.model9up(features.conv8)
+        x = self.model9(x.add_(self.model2short9(features.conv2)))
+        x = self.model10up(x)
+        x = self.model10(x.add_(self.model1short10(features.conv1)))
         ab: Tensor = self.model_out(x)
         return ab
 
