@@ -3,25 +3,84 @@
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import skimage.data
+import torch
 import yaml
+from lightning import Callback, Trainer
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
+from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import ColorizationDataModule
-from deepcolor.models import MODELS
+from deepcolor.models import MODELS, Colorizer, iizuka16
+from deepcolor.models.families import GlobalVectorColorizer
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+STEPS = 50
+SIDE = 32  # pixels; the recipes say 128 to 224
+
+
+def build(recipe: dict[str, Any]) -> Colorizer:
+    """The model of a recipe, its encoder random."""
+    module, name = recipe["model"]["class_path"].rsplit(".", 1)
+    kind = getattr(importlib.import_module(module), name)
+    arguments = recipe["model"]["init_args"]
+    if "encoder_weights" in arguments:
+        arguments = {**arguments, "encoder_weights": None}
+    return kind(**arguments)
+
+
+class Losses(Callback):
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append(float(outputs["loss"]))
+
+
+@pytest.fixture(scope="module")
+def photographs() -> torch.Tensor:
+    """Two real colour photographs, (2, 3, SIDE, SIDE) uint8."""
+    sources = (skimage.data.astronaut(), skimage.data.coffee())
+    small = [np.array(Image.fromarray(s[:300, :300]).resize((SIDE, SIDE))) for s in sources]
+    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Found .* module.s. in eval mode")  # frozen ones, as is meant
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_fifty_steps_of_a_recipe_lower_its_loss(path, photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(iizuka16, "GLOBAL_SIDE", 2 * SIDE)  # instead of 224, also whatever the size
+    model = build(yaml.safe_load(path.read_text()))
+    pictures = [photographs]
+    if isinstance(model, GlobalVectorColorizer):  # as with a cache on disk: seen once, not 50 times
+        luminance, _ = split_lab(rgb_to_lab(unit_rgb(photographs)))
+        pictures.append(model.global_vector(luminance))
+    losses = Losses()
+    loader = DataLoader(TensorDataset(*pictures), batch_size=len(photographs))
+    Trainer(
+        max_steps=STEPS, limit_val_batches=0, callbacks=[losses], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        log_every_n_steps=1, default_root_dir=tmp_path,
+    ).fit(model, loader, loader)  # fmt: skip
+    first, last = np.mean(losses.seen[:5]), np.mean(losses.seen[-5:])
+    assert len(losses.seen) == STEPS
+    assert last < 0.98 * first, losses.seen
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_a_recipe_builds_its_model(path):
     recipe = yaml.safe_load(path.read_text())
-    module, name = recipe["model"]["class_path"].rsplit(".", 1)
-    kind = getattr(importlib.import_module(module), name)
+    kind = type(build(recipe))
     assert kind in MODELS.values()
     arguments = recipe["model"]["init_args"]
     assert set(arguments) <= set(inspect.signature(kind).parameters)
-    kind(**{**arguments, "encoder_weights": None} if "encoder_weights" in arguments else arguments)
     assert set(recipe["data"]) <= set(inspect.signature(ColorizationDataModule).parameters)
     assert recipe["data"]["size"] % kind.stride == 0
 
