@@ -5,12 +5,13 @@ import torch
 from PIL import Image
 
 import deepcolor
-from deepcolor import inference, pixels
+from deepcolor import inference
 from deepcolor.color import rgb_to_lab
 from deepcolor.guidance import Exemplar, GlobalHints, Guidance, Hints, resize_hints
 from deepcolor.inference import network, predictor
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
+from deepcolor.pixels import workers
 
 MEAN_L, MAX_L = 0.2, 1.0  # what rounding to 8 bits may move lightness by
 
@@ -128,8 +129,8 @@ def test_very_long_strips_do_not_blow_up_the_network():
 def test_tiles_do_not_show(grey, monkeypatch):
     whole = deepcolor.colorize(grey)
     for pixels_a_tile, width in ((1000, 1 << 14), (1 << 16, 100), (700, 64)):
-        monkeypatch.setattr(pixels, "TILE_PIXELS", pixels_a_tile)
-        monkeypatch.setattr(pixels, "TILE_WIDTH", width)
+        monkeypatch.setattr(workers, "TILE_PIXELS", pixels_a_tile)
+        monkeypatch.setattr(workers, "TILE_WIDTH", width)
         result = deepcolor.colorize(grey)
         assert np.abs(result.astype(int) - whole).max() <= 1
         assert (result != whole).mean() < 1e-3  # float rounding on the edge between two levels

@@ -40,8 +40,10 @@ def test_grey_stored_as_rgb_takes_the_same_path_as_grey():
 @pytest.mark.parametrize("size", [(7, 9), (1, 5000), (5000, 1), (300, 40000)])
 def test_tiles_cover_each_pixel_once(size):
     seen = torch.zeros(size, dtype=torch.int32)
-    for rows, columns in tiles(*size, CPU):
-        seen[rows, columns] += 1
+    half = size[0] // 2
+    for band in (slice(0, half), slice(half, size[0])):
+        for rows, columns in tiles(band, size[1], CPU):
+            seen[rows, columns] += 1
     assert (seen == 1).all()
 
 
@@ -88,3 +90,32 @@ def test_a_picture_may_be_composed_in_its_own_memory():
     compose(pixels, field, out)
     compose(pixels, field, pixels)
     assert torch.equal(pixels, out)
+
+
+def test_threads_change_no_pixel_and_no_setting():
+    pixels = stored(torch.uint8, 1, 900, 1100)
+    field = ChromaField(torch.randn(2, 30, 40) * 30, torch.full((1, 30, 40), 50.0), (900, 1100))
+    threads = torch.get_num_threads()
+    results = []
+    for count in (1, 2, 4):
+        torch.set_num_threads(count)
+        out = torch.empty(3, 900, 1100, dtype=torch.uint8)
+        compose(pixels, field, out)
+        small = shrink(pixels, (100, 120), CPU)
+        results.append((out, small))
+        assert torch.get_num_threads() == count
+    torch.set_num_threads(threads)
+    for out, small in results[1:]:
+        assert (out.int() - results[0][0].int()).abs().max() <= 1  # bands differ, sums too
+        assert (small - results[0][1]).abs().max() < 1e-4
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch):
+    class Broken(ChromaField):
+        def read(self, rows, columns):
+            raise RuntimeError("broken field")
+
+    field = Broken(torch.zeros(2, 5, 6), torch.zeros(1, 5, 6), (900, 1100))
+    pixels = stored(torch.uint8, 1, 900, 1100)
+    with pytest.raises(RuntimeError, match="broken field"):
+        compose(pixels, field, torch.empty(3, 900, 1100, dtype=torch.uint8))

@@ -65,10 +65,17 @@ def test_fifty_steps_of_a_recipe_lower_its_loss(path, photographs, tmp_path, mon
     losses = Losses()
     loader = DataLoader(TensorDataset(*pictures), batch_size=len(photographs))
     Trainer(
-        max_steps=STEPS, limit_val_batches=0, callbacks=[losses], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
-        log_every_n_steps=1, default_root_dir=tmp_path,
-    ).fit(model, loader, loader)  # fmt: skip
+        max_steps=STEPS,
+        limit_val_batches=0,
+        callbacks=[losses],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        log_every_n_steps=1,
+        default_root_dir=tmp_path,
+    ).fit(model, loader, loader)
     first, last = np.mean(losses.seen[:5]), np.mean(losses.seen[-5:])
     assert len(losses.seen) == STEPS
     assert last < 0.98 * first, losses.seen

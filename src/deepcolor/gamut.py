@@ -13,11 +13,13 @@ __all__ = [
     "gamut_scale",
     "in_gamut",
     "inverse_f",
+    "mix_linear",
 ]
 
 GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
 # Of a channel of linear light from 1/2, with half that slack: the curve's slope is 12.92 at 0.
 REACH = 0.5 + GAMUT_SLACK / 2 / 12.92
+MINUS_HALF = torch.tensor(-0.5)
 BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
 F_JOINT = 6 / 29  # CIE 15: where f's cube root and straight line meet
 # Linear RGB from shares of the white's X, Y and Z: the rows of XYZ to sRGB (IEC 61966-2-1, as
@@ -66,55 +68,63 @@ def clamp_to_gamut(lab: Tensor) -> Tensor:
             a, b = ab.movedim(-3, 0)
             lost = outside.squeeze(-3)
             f_y = (luminance.squeeze(-3)[lost].float() + 16) / 116
-            kept = gamut_scale(f_y, a[lost].float() / 500, b[lost].float() / -200)
+            kept = gamut_scale(f_y, torch.stack([a[lost] / 500, b[lost] / -200]).float())
             scale[outside] = kept.to(scale.dtype)
     return join_lab(luminance, ab * scale)
 
 
-def inverse_f(f: Tensor) -> Tensor:
+def inverse_f(f: Tensor, spare: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """CIELAB's f backwards: f(t) -> t, the share of the white's X, Y or Z (CIE 15).
 
     Without a branch: the cube above 6/29, and below it the cube's tangent at 6/29.
+
+    Args:
+        f: any shape.
+        spare: memory of the same shape to compute in.
+        out: memory of the same shape for the result.
     """
-    cubic = f.clamp(min=F_JOINT)
-    below = f - cubic
-    return (cubic * cubic).mul_(cubic).add_(below, alpha=3 * F_JOINT**2)
+    cubic = torch.clamp(f, min=F_JOINT, out=spare)
+    result = torch.mul(cubic, cubic, out=out).mul_(cubic)
+    return result.add_(torch.sub(f, cubic, out=cubic), alpha=3 * F_JOINT**2)
 
 
-def f_to_linear(f_y: Tensor, a_share: Tensor, b_share: Tensor) -> list[Tensor]:
+def mix_linear(xzy: Tensor, out: Tensor | None = None) -> Tensor:
+    """Linear-light red, green and blue, less 1/2: (3, ...) shares of the white's X, Z and Y."""
+    x, z, y = xzy
+    out = torch.empty_like(xzy) if out is None else out
+    for channel, (of_x, of_y, of_z) in zip(out, WHITE_TO_RGB, strict=True):
+        torch.add(MINUS_HALF, y, alpha=of_y, out=channel).add_(x, alpha=of_x).add_(z, alpha=of_z)
+    return out
+
+
+def f_to_linear(f_y: Tensor, shares: Tensor) -> Tensor:
     """Linear-light red, green and blue of CIELAB colours, unclipped and less 1/2.
 
     Centred so, a colour is displayable if no channel's magnitude exceeds 1/2.
 
     Args:
-        f_y: f(Y) = (L + 16) / 116, any shape.
-        a_share: f(X) - f(Y) = a / 500, the same shape.
-        b_share: f(Z) - f(Y) = -b / 200, the same shape.
+        f_y: (...) f(Y) = (L + 16) / 116.
+        shares: (2, ...), f(X) - f(Y) = a / 500 and f(Z) - f(Y) = -b / 200.
+
+    Returns:
+        (3, ...).
     """
-    x = inverse_f(f_y + a_share)
-    y = inverse_f(f_y)
-    z = inverse_f((f_y + b_share).clamp_(min=0))  # as kornia: no negative Z
-    return [
-        (y * of_y).sub_(0.5).add_(x, alpha=of_x).add_(z, alpha=of_z)
-        for of_x, of_y, of_z in WHITE_TO_RGB
-    ]
+    return mix_linear(inverse_f(torch.cat([f_y + shares, f_y[None]])))
 
 
-def excess(linear: list[Tensor]) -> Tensor:
-    """How far the outermost channel of `f_to_linear` lies from 1/2; sRGB ends at REACH."""
-    red, green, blue = (channel.abs() for channel in linear)
-    return torch.maximum(torch.maximum(red, green, out=red), blue, out=red)
+def excess(linear: Tensor, spare: Tensor | None = None) -> Tensor:
+    """How far the outermost channel lies from 1/2; sRGB ends at REACH: (3, ...) -> (...)."""
+    size = torch.abs(linear, out=spare)
+    largest = torch.maximum(size[0], size[1], out=size[0])
+    return torch.maximum(largest, size[2], out=largest)
 
 
-def gamut_scale(
-    f_y: Tensor, a_share: Tensor, b_share: Tensor, bisections: int = BISECTIONS
-) -> Tensor:
+def gamut_scale(f_y: Tensor, shares: Tensor, bisections: int = BISECTIONS) -> Tensor:
     """Bisect the largest share of chroma that sRGB can show.
 
     Args:
-        f_y: (N,) f(Y).
-        a_share: (N,) f(X) - f(Y).
-        b_share: (N,) f(Z) - f(Y).
+        f_y: (N,), as for `f_to_linear`.
+        shares: (2, N), as for `f_to_linear`.
         bisections: each halves the chroma that may be given away.
 
     Returns:
@@ -123,15 +133,13 @@ def gamut_scale(
     y = inverse_f(f_y)
     from_y = [(y * of_y).sub_(0.5) for _, of_y, _ in WHITE_TO_RGB]
     low = torch.zeros_like(f_y)
+    linear, size = (f_y.new_empty(3, *f_y.shape) for _ in range(2))
+    f, spare, xz = (torch.empty_like(shares) for _ in range(3))
     step = 0.5
     for _ in range(bisections):
-        middle = low + step
-        x = inverse_f(torch.addcmul(f_y, a_share, middle))
-        z = inverse_f(torch.addcmul(f_y, b_share, middle).clamp_(min=0))
-        linear = [
-            torch.add(base, x, alpha=of_x).add_(z, alpha=of_z)
-            for base, (of_x, _, of_z) in zip(from_y, WHITE_TO_RGB, strict=True)
-        ]
-        low.add_(excess(linear).le_(REACH), alpha=step)
+        x, z = inverse_f(torch.addcmul(f_y, shares, low + step, out=f), spare, xz)
+        for channel, base, (of_x, _, of_z) in zip(linear, from_y, WHITE_TO_RGB, strict=True):
+            torch.add(base, x, alpha=of_x, out=channel).add_(z, alpha=of_z)
+        low.add_(excess(linear, size).le_(REACH), alpha=step)
         step /= 2
     return low

@@ -171,6 +171,21 @@ def test_the_first_of_several_pictures_is_coloured_and_the_user_is_told(grey, tm
         assert image.n_frames == 2
 
 
+def test_deep_pages_stay_deep(grey, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "in.tif") as tiff:
+        for level in (deep(grey), 65535 - deep(grey)):
+            tiff.write(level, metadata=None)
+    results = [colorize_picture(page) for page in images.read_pages(tmp_path / "in.tif")]
+    images.save_pages(results, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        for page, result in zip(tiff.pages, results, strict=True):
+            assert np.array_equal(page.asarray(), result.deep)
+
+
+def colorize_picture(picture: images.Picture) -> Image.Image:
+    return deepcolor.Predictor(device="cpu", size=64).colour(picture)
+
+
 def test_a_thumbnail_beside_a_page_is_no_page(grey, tmp_path):
     with tifffile.TiffWriter(tmp_path / "scan.tif") as tiff:
         tiff.write(grey, metadata=None)

@@ -20,6 +20,7 @@ from deepcolor.images.files import read_bytes, read_file, read_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
 from deepcolor.images.result import ColorizedImage, format_of, write_beside
+from deepcolor.images.tiff import write_tiff
 
 __all__ = [
     "MAX_PIXELS",
@@ -131,10 +132,24 @@ def _plain(image: Image.Image) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def save_pages(pages: list[Image.Image], path: str | Path) -> Path:
-    """Save several pictures as the pages of one TIFF, 8 bits a channel."""
+    """Save several pictures as the pages of one TIFF, each as deep as it came.
+
+    Raises:
+        ImageError: for pages of over 8 bits without tifffile.
+        ValueError, OSError: as `writable`; ValueError also for other formats than TIFF.
+    """
     path = writable(path)
     if format_of(path) != "TIFF":
         raise ValueError(f"{path}: only TIFF holds several pages")
     first, *rest = pages
-    write_beside(path, lambda file: first.save(file, "TIFF", save_all=True, append_images=rest))
+    deep = [page.deep if isinstance(page, ColorizedImage) else None for page in pages]
+    if all(array is None for array in deep):
+        write_beside(path, lambda file: first.save(file, "TIFF", save_all=True, append_images=rest))
+        return path
+    arrays = [
+        np.asarray(page) if array is None else array
+        for page, array in zip(pages, deep, strict=True)
+    ]
+    known = first.metadata if isinstance(first, ColorizedImage) else {}
+    write_beside(path, lambda file: write_tiff(file, arrays, known))
     return path

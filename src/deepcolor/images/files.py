@@ -19,6 +19,7 @@ __all__ = ["read_bytes", "read_file", "read_pages"]
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO 23008-12
 PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit depth, colour type
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES, TIFF_SUBFILE = 258, 262, 277, 254  # TIFF 6.0
+MOST_PAGES = 10_000  # a file that says more is damaged
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
 # What Pillow's readers raise of files that are not theirs, or damaged.
 REFUSALS = (SyntaxError, LookupError, TypeError, ValueError, EOFError, OSError, struct.error)
@@ -48,7 +49,8 @@ def read_pages(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Pict
     """
     with _opened(path) as file:
         header = _header(file, str(path))
-        pages = _pages(header)
+        with _decoding(str(path)):
+            pages = _pages(header) if header.format == "TIFF" else [0]
         if len(pages) <= 1:
             yield _first(file, str(path), max_pixels)
             return
@@ -94,7 +96,8 @@ def _first(file: IO[bytes], name: str, max_pixels: int | None) -> Picture:
             raise
         with _decoding(name):  # as RGB of floats
             return read_deep(*read_tiff(file, 0, name, max_pixels), name)
-    count = len(_pages(header)) if header.format == "TIFF" else getattr(header, "n_frames", 1)
+    with _decoding(name):
+        count = len(_pages(header))
     if count > 1:
         warnings.warn(
             f"{name} holds {count} pictures; the first is coloured", UserWarning, stacklevel=2
@@ -168,16 +171,18 @@ def _register_heif(name: str) -> None:
 
 
 def _pages(image: Image.Image) -> list[int]:
-    """Frame numbers of a TIFF's pages; [0] for other formats."""
+    """Frame numbers of a TIFF's pages, up to the first damaged one; of other formats all frames."""
     if image.format != "TIFF":
-        return [0]
+        return list(range(getattr(image, "n_frames", 1)))
     pages = []
-    for number in range(getattr(image, "n_frames", 1)):
-        image.seek(number)
+    for number in range(MOST_PAGES):
+        try:
+            image.seek(number)
+        except REFUSALS:  # EOFError after the last
+            break
         tags: Any = getattr(image, "tag_v2", {})
         if not int(tags.get(TIFF_SUBFILE, 0)) & 0b101:  # reduced copy, transparency mask
             pages.append(number)
-    image.seek(0)
     return pages or [0]
 
 

@@ -53,7 +53,7 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     if luminance is None:
         pixels = _pixels(image, "RGB" if mode == "CMYK" else mode)
     else:
-        pixels = _pixels(luminance, "I;16")
+        pixels = _tensor(luminance)
 
     def give_back(rgb: Tensor) -> Image.Image:
         return ColorizedImage.of(_array(rgb), transparency, kept)

@@ -95,7 +95,7 @@ class ColorizedImage(Image.Image):
         if deep is not None and kind == "PNG":
             _write_png(file, _integers(deep, self.top), known | params)
         elif deep is not None:
-            write_tiff(file, deep, known | params)
+            write_tiff(file, [deep], known | params)
         else:
             if kind == "JPEG" and self.mode == "RGBA":
                 raise ImageError("JPEG has no transparency; save this picture as .png")

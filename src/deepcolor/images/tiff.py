@@ -1,6 +1,8 @@
 """TIFF deeper than 8 bits, by tifffile."""
 
 import io
+import logging
+from collections.abc import Sequence
 from types import ModuleType
 from typing import IO, Any
 
@@ -21,6 +23,8 @@ def _tifffile(what: str, instead: str = "") -> ModuleType:
         raise ImageError(
             f"{what}, which needs an extra: pip install 'deepcolor-lightning[deep]'{instead}"
         ) from error
+    # Damaged files raise; without a handler the log of why would go to the user's terminal too.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     module: ModuleType = tifffile
     return module
 
@@ -75,8 +79,13 @@ def inverted(levels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return 65535 - levels.astype(np.uint16)
 
 
-def write_tiff(file: IO[bytes], array: np.ndarray[Any, Any], options: dict[str, Any]) -> None:
-    """Write (H, W, 3 | 4) uint16 or float32, with profile, XMP, resolution and texts of EXIF."""
+def write_tiff(
+    file: IO[bytes], pages: Sequence[np.ndarray[Any, Any]], options: dict[str, Any]
+) -> None:
+    """Write pages (H, W, 3 | 4) uint8, uint16 or float32.
+
+    Profile, XMP, resolution and texts of EXIF in `options` go with each.
+    """
     tifffile = _tifffile("a TIFF of 16 bits or floats", "; .png holds 16 bits without it")
     exif = Image.Exif()
     if "exif" in options:
@@ -89,17 +98,18 @@ def write_tiff(file: IO[bytes], array: np.ndarray[Any, Any], options: dict[str, 
     if "xmp" in options:
         extra.append((XMP, 1, len(options["xmp"]), options["xmp"], True))
     memory = io.BytesIO()  # tifffile seeks in what it writes
-    tifffile.imwrite(
-        memory,
-        array,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
-        compression="zlib",
-        iccprofile=options.get("icc_profile"),
-        resolution=options.get("dpi", (72.0, 72.0)),
-        resolutionunit="INCH",
-        extratags=extra,
-        metadata=None,
-        bigtiff=array.nbytes > 2**32 - 2**25,
-    )
+    large = sum(page.nbytes for page in pages) > 2**32 - 2**25
+    with tifffile.TiffWriter(memory, bigtiff=large) as tiff:
+        for page in pages:
+            tiff.write(
+                page,
+                photometric="rgb",
+                extrasamples=["unassalpha"] if page.shape[2] == 4 else None,
+                compression="zlib",
+                iccprofile=options.get("icc_profile"),
+                resolution=options.get("dpi", (72.0, 72.0)),
+                resolutionunit="INCH",
+                extratags=extra,
+                metadata=None,
+            )
     file.write(memory.getbuffer())

@@ -1,0 +1,170 @@
+"""ICC profiles, against transfer curves and matrices computed here."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageCms
+
+import deepcolor
+from deepcolor import images
+from deepcolor.color import rgb_to_lab
+from deepcolor.images import profiles
+
+D50 = np.array([0.9642, 1.0, 0.8249])
+# Columns of RGB to XYZ, adapted to D50 (Adobe RGB (1998) specification, annex; ProPhoto: ROMM RGB)
+WIDE = {
+    "adobe": (2.19921875, [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322],
+                           [0.01947, 0.06087, 0.74457]]),
+    "prophoto": (1.8, [[0.79767, 0.13519, 0.03134], [0.28804, 0.71188, 0.00009],
+                       [0.0, 0.0, 0.82491]]),
+}  # fmt: skip
+
+
+def fixed(*values: float) -> bytes:
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def gamma_curve(gamma: float) -> bytes:
+    return b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256))
+
+
+def profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile of version 2 with these tags."""
+    tags = {
+        b"desc": b"desc\0\0\0\0\0\0\0\x05test\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+    } | tags
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for key, data in tags.items():
+        table += key + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s28s", start + len(body), b"", 0x02400000, b"mntr", kind, b"XYZ ", b"",
+        b"acsp", b"",
+    )  # fmt: skip
+    return (head + fixed(*D50)).ljust(128, b"\0") + table + body
+
+
+def grey_profile(gamma: float) -> bytes:
+    return profile(b"GRAY", {b"wtpt": b"XYZ \0\0\0\0" + fixed(*D50), b"kTRC": gamma_curve(gamma)})
+
+
+def wide_profile(name: str) -> bytes:
+    gamma, matrix = WIDE[name]
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + fixed(*D50)}
+    for index, letter in enumerate((b"r", b"g", b"b")):
+        tags[letter + b"XYZ"] = b"XYZ \0\0\0\0" + fixed(*(row[index] for row in matrix))
+        tags[letter + b"TRC"] = gamma_curve(gamma)
+    return profile(b"RGB ", tags)
+
+
+def l_of(y: np.ndarray) -> np.ndarray:
+    return np.where(y > 216 / 24389, 116 * np.cbrt(y) - 16, y * 24389 / 27)
+
+
+def read_l(picture: images.Picture) -> np.ndarray:
+    unit = picture.pixels.float() / {torch.uint8: 255, torch.uint16: 65535}.get(
+        picture.pixels.dtype, 1
+    )
+    return rgb_to_lab(unit.expand(-1, 3, -1, -1))[0, 0].numpy()
+
+
+def with_profile(image: Image.Image, icc: bytes, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, icc_profile=icc)
+    return file.getvalue()
+
+
+RAMP = np.arange(256, dtype=np.uint8)[None].repeat(3, axis=0)
+DARK = 8  # L; below it LittleCMS's inverse of sRGB's curve is a table
+
+
+def off(found: np.ndarray, want: np.ndarray) -> tuple[float, float]:
+    error = np.abs(found - want)
+    return error[want > DARK].max(), error.max()
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_grey_profiles_are_honoured(gamma):
+    picture = images.read(with_profile(Image.fromarray(RAMP), grey_profile(gamma)))
+    want = l_of((RAMP / 255.0) ** (round(gamma * 256) / 256))
+    bright, dark = off(read_l(picture), want)
+    assert bright < 0.05
+    assert dark < 0.5
+    assert picture.depth == torch.uint8
+
+
+@pytest.mark.parametrize("gamma", [1.8, 2.2])
+def test_grey_profiles_of_sixteen_bits_are_honoured(gamma, tmp_path):
+    ramp = np.linspace(0, 65535, 4096).round().astype(np.uint16)[None]
+    data = with_profile(Image.fromarray(ramp), grey_profile(gamma))
+    want = l_of((ramp / 65535.0) ** (round(gamma * 256) / 256))
+    picture = images.read(data)
+    assert off(read_l(picture), want)[0] < 0.02
+    result = deepcolor.colorize(data, size=32)
+    rgb = torch.from_numpy(result.deep.astype(np.float32) / 65535).permute(2, 0, 1)
+    assert off(rgb_to_lab(rgb)[0].numpy(), want)[0] < 0.03
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("deep", [False, True])
+def test_wide_gamut_profiles_are_honoured_without_clipping(name, deep, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    rgb[:8] = RAMP[0, :250:5, None]  # greys
+    gamma, matrix = WIDE[name]
+    y = ((rgb / 255.0) ** (round(gamma * 256) / 256)) @ np.array(matrix[1])
+    if deep:
+        tifffile.imwrite(
+            tmp_path / "in.tif", rgb.astype(np.uint16) * 257, photometric="rgb",
+            iccprofile=wide_profile(name),
+        )  # fmt: skip
+        picture = images.read(tmp_path / "in.tif")
+    else:
+        picture = images.read(with_profile(Image.fromarray(rgb), wide_profile(name)))
+    assert picture.pixels.shape[1] == 1
+    error = np.abs(read_l(picture) - l_of(y))
+    assert error.mean() < 0.1
+    assert error[l_of(y) > DARK].max() < 0.3
+
+
+def test_a_profile_that_says_srgb_changes_nothing():
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = images.read(with_profile(Image.fromarray(rgb), srgb))
+    assert np.array_equal(picture.pixels[0].permute(1, 2, 0).numpy(), rgb)
+
+
+def test_a_profile_of_another_kind_than_the_picture_is_left_aside():
+    picture = images.read(with_profile(Image.fromarray(RAMP), wide_profile("adobe"), "TIFF"))
+    assert np.array_equal(picture.pixels[0, 0].numpy(), RAMP)
+
+
+def test_a_profile_that_cannot_be_used_is_an_error_with_a_remedy():
+    image = Image.fromarray(RAMP)
+    image.info["icc_profile"] = b"rubbish" * 40
+    with pytest.raises(deepcolor.ImageError, match=r"profile that cannot be used.*delete info"):
+        images.read(image)
+
+
+def test_the_result_of_a_profiled_picture_says_srgb():
+    result = deepcolor.colorize(with_profile(Image.fromarray(RAMP), grey_profile(1.8)), size=32)
+    assert result.info["icc_profile"] == profiles.srgb_profile()
+    moved = rgb_to_lab(torch.from_numpy(np.array(result)).permute(2, 0, 1) / 255)[0].numpy()
+    want = l_of((RAMP / 255.0) ** (round(1.8 * 256) / 256))
+    assert np.abs(moved - want).max() < 1.0
+
+
+def test_colours_are_transferred_through_the_profile_of_their_picture(photograph):
+    srgb = Image.fromarray(photograph)
+    adobe = ImageCms.profileToProfile(
+        srgb,
+        ImageCms.createProfile("sRGB"),
+        ImageCms.ImageCmsProfile(io.BytesIO(wide_profile("adobe"))),
+    )
+    plain = deepcolor.transfer_chroma(photograph, srgb)
+    profiled = deepcolor.transfer_chroma(photograph, with_profile(adobe, wide_profile("adobe")))
+    assert np.abs(plain.astype(int) - profiled).mean() < 1.5
