@@ -2,5 +2,14 @@
 
 from deepcolor.data.datamodule import ColorizationDataModule
 from deepcolor.data.datasets import PhotoFolder, PhotoSet, TarPhotos, open_photos
+from deepcolor.data.features import VectorSet, cache_vectors
 
-__all__ = ["ColorizationDataModule", "PhotoFolder", "PhotoSet", "TarPhotos", "open_photos"]
+__all__ = [
+    "ColorizationDataModule",
+    "PhotoFolder",
+    "PhotoSet",
+    "TarPhotos",
+    "VectorSet",
+    "cache_vectors",
+    "open_photos",
+]
