@@ -1,18 +1,32 @@
 """The `deepcolor` command. Heavy imports wait until a command needs them."""
 
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
+
+from deepcolor.cli.report import complain
 
 __all__ = ["app", "main"]
 
 DEFAULT_MODEL = "lite.photos"
 BAD_INPUT = 2  # exit code
+COLORIZE = """\
+Colour photographs at full size, keeping every pixel's lightness.
+
+Results are written whole or not at all. They replace older results, but never a photograph. \
+Of folders and quoted patterns, results of earlier runs (NAME.color.*) are left out. \
+A photograph that cannot be coloured does not stop the others.
+
+Exit code: 0 all done; 1 some photographs failed, listed at the end; 2 nothing was begun, the \
+message says why; 130 stopped by Ctrl-C, leaving whole files only.
+"""
+EXAMPLES = (
+    "Examples: deepcolor colorize album/*.jpg -o coloured/;"
+    " deepcolor colorize album -r -o coloured --format jpg --skip-existing;"
+    " cat old.jpg | deepcolor colorize - > new.jpg"
+)
 
 app = typer.Typer(
     name="deepcolor",
@@ -32,21 +46,88 @@ def _one_line_errors(
     try:
         yield
     except kinds as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"deepcolor: {message}", file=sys.stderr)
+        complain(str(error) or type(error).__name__)
         raise typer.Exit(BAD_INPUT) from error
 
 
-@app.command(epilog="Example: deepcolor colorize album/*.jpg -o coloured/")
+@app.command(help=COLORIZE, epilog=EXAMPLES)
 def colorize(
-    photos: Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, TIFF, WebP ...")],
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Photographs, folders of them, or patterns (quoted or not); - reads one from"
+            " standard input.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            help="File to write, or folder for several photographs."
-            " Left out: NAME.color.png beside each photograph.",
+            help="File for one photograph; folder for several, created if need be (end it with /"
+            " to put a single photograph into a new folder); - for standard output. Left out:"
+            " NAME.color.png beside each photograph.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive", "-r", help="Also folders within folders; -o FOLDER mirrors them."
+        ),
+    ] = False,
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="png, jpg, tif, webp or avif, where -o does not say.",
+            show_default="png",
+        ),
+    ] = None,
+    file_quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100, help="Of jpg, webp and avif files.", show_default="95, 90 and 85"
+        ),
+    ] = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing", help="Leave photographs alone whose results exist. Resumes a run."
+        ),
+    ] = False,
+    quality: Annotated[
+        str, typer.Option(help="How carefully to colour: fast, balanced or best.")
+    ] = "balanced",
+    saturation: Annotated[
+        float, typer.Option(min=0, help="Chroma is multiplied by it: 0 is grey.")
+    ] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="1 dull and safe, 0 vivid and blotchy.", show_default="the model's"
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Side the network works at, in pixels.", show_default="the model's"
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Refuse larger photographs; 0 for no limit.", show_default="500 million"
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Photographs at work at once, as many as memory must hold; 1 for one by one.",
+            show_default="cores + 1, at most 8",
         ),
     ] = None,
     model: Annotated[
@@ -56,48 +137,30 @@ def colorize(
         ),
     ] = DEFAULT_MODEL,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or mps. auto takes a GPU if there is one.")
+        str,
+        typer.Option(help="auto, cpu, cuda or mps. auto takes a GPU if there is one, and says so."),
     ] = "auto",
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object a line for each photograph, then a summary."),
+    ] = False,
 ) -> None:
-    """Colour photographs at full size, keeping every pixel's lightness.
+    """Colour photographs; the help is COLORIZE."""
+    with _one_line_errors(), ExitStack() as stack:
+        from deepcolor.cli import colorize as work
+        from deepcolor.cli.batch import Settings
+        from deepcolor.images import MAX_PIXELS
 
-    Each result is written whole or not at all. A photograph that cannot be read stops the command
-    with exit code 2; those before it are done.
-    """
-    from deepcolor import images
-    from deepcolor.inference import Predictor
-
-    with _one_line_errors():
-        targets = _targets(photos, output)
-        for target in targets:
-            images.writable(target)
-        predictor = Predictor(model, device)
-        for photo, target in zip(photos, targets, strict=True):
-            start = time.perf_counter()
-            images.save(predictor(photo), target)
-            seconds = time.perf_counter() - start
-            typer.echo(f"{photo} -> {target} ({seconds:.1f} s on {predictor.device})")
-
-
-def _targets(photos: list[Path], output: Path | None) -> list[Path]:
-    """Where each photograph's result goes; refuses to overwrite a photograph or a result."""
-    into_folder = output is not None and (output.is_dir() or len(photos) > 1)
-    if into_folder and output is not None and not output.is_dir():
-        raise FileNotFoundError(f"{output}: several photographs need an existing folder to go to")
-    targets = []
-    for photo in photos:
-        folder = output if into_folder and output is not None else photo.parent
-        beside = folder / f"{photo.stem}.color.png"
-        targets.append(beside if output is None or into_folder else output)
-    given = {photo.resolve() for photo in photos}
-    taken: set[Path] = set()
-    for photo, target in zip(photos, targets, strict=True):
-        if target.resolve() in given:
-            raise ValueError(f"{target} is one of the photographs; choose another output")
-        if target.resolve() in taken:
-            raise ValueError(f"{target} would be written twice, also for {photo}; rename one")
-        taken.add(target.resolve())
-    return targets
+        limit = MAX_PIXELS if max_pixels is None else max_pixels or None
+        settings = Settings(quality, size, saturation, temperature, limit, file_quality)
+        order = work.Order(
+            photos, output, recursive, file_format, settings, skip_existing, jobs, model, device,
+            as_json,
+        )  # fmt: skip
+        plan, predictor = stack.enter_context(work.prepared(order))
+        left = stack.pop_all()
+    with left:
+        raise typer.Exit(work.colorize(order, plan, predictor))
 
 
 @app.command()
