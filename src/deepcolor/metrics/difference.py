@@ -1,10 +1,4 @@
-"""Figures that tell how well colours were predicted. Each is a torchmetrics.Metric.
-
-PSNR alone rewards caution (a sepia tint over everything beats most colorizers), colourfulness alone
-rewards paint: read them together, beside those of a grey and of a constantly tinted picture.
-"""
-
-import math
+"""How far colours lie from the truth: CIEDE2000 and the area under the curve of ab accuracy."""
 
 import torch
 from torch import Tensor
@@ -14,29 +8,9 @@ from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import rebalancing_weights, smooth_prior
 
-__all__ = ["CIEDE2000", "AbAuC", "Colourfulness", "ciede2000", "colourfulness", "psnr"]
+__all__ = ["CIEDE2000", "AbAuC", "ciede2000"]
 
 AUC_LIMIT = 150  # largest ab distance counted, Zhang et al. 2016
-
-
-def colourfulness(rgb: Tensor, *, absolute: bool = False) -> Tensor:
-    """Colourfulness of pictures (Hasler and Suesstrunk 2003).
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-        absolute: take |R - G| and |(R + G) / 2 - B| before the statistics, as DDColor's code and
-            its many users do; figures of the two variants do not compare.
-
-    Returns:
-        (B,), on the paper's scale of 0..255 pixels: 15 slightly, 45 quite, 82 highly colourful.
-    """
-    red, green, blue = (255 * rgb.double()).flatten(2).unbind(1)  # (B, HW) each
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    if absolute:
-        red_green, yellow_blue = red_green.abs(), yellow_blue.abs()
-    spread = red_green.var(1, correction=0) + yellow_blue.var(1, correction=0)
-    offset = red_green.mean(1).square() + yellow_blue.mean(1).square()
-    return (spread.sqrt() + 0.3 * offset.sqrt()).float()
 
 
 def ciede2000(lab: Tensor, other: Tensor) -> Tensor:
@@ -84,31 +58,6 @@ def ciede2000(lab: Tensor, other: Tensor) -> Tensor:
     rotation = -rotation * torch.sin(torch.deg2rad(60 * torch.exp(-(((hue - 275) / 25) ** 2))))
     d_l, d_c, d_h = (l2 - l1) / s_l, (c2 - c1) / s_c, d_hue / s_h
     return (d_l**2 + d_c**2 + d_h**2 + rotation * d_c * d_h).clamp(min=0).sqrt().float()
-
-
-class Colourfulness(Metric):
-    """Mean colourfulness of the pictures given (see `colourfulness`); `update(rgb)`."""
-
-    higher_is_better = None
-    is_differentiable = False
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, absolute: bool = False) -> None:
-        super().__init__()
-        self.absolute = absolute
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, rgb: Tensor) -> None:
-        """Count (B, 3, H, W) pictures in [0, 1]."""
-        self.total += colourfulness(rgb, absolute=self.absolute).sum()
-        self.count += len(rgb)
-
-    def compute(self) -> Tensor:
-        """The mean so far."""
-        return (self.total / self.count).float()
 
 
 class CIEDE2000(Metric):
@@ -185,9 +134,3 @@ def _area(histogram: Tensor) -> Tensor:
     """Percent under the curve, from counts of rounded-up errors."""
     accuracy = histogram.cumsum(0)[: AUC_LIMIT + 1] / histogram.sum()
     return (100 * torch.trapezoid(accuracy) / AUC_LIMIT).float()
-
-
-def psnr(rgb: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB: (B, 3, H, W) in [0, 1], twice -> (B,)."""
-    error = (rgb.double() - truth.double()).square().flatten(1).mean(dim=1)
-    return (-10 / math.log(10) * error.log()).float()
