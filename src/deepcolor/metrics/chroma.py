@@ -41,14 +41,14 @@ def colourfulness(rgb: Tensor, *, absolute: bool = False) -> Tensor:
         red_green, yellow_blue = red_green.abs(), yellow_blue.abs()
     spread = red_green.var(1, correction=0) + yellow_blue.var(1, correction=0)
     offset = red_green.mean(1).square() + yellow_blue.mean(1).square()
-    answer: Tensor = spread.sqrt() + 0.3 * offset.sqrt()
-    return answer.float()
+    return (spread.sqrt() + 0.3 * offset.sqrt()).float()
 
 
 def grey_share(rgb: Tensor) -> Tensor:
     """Share of pixels with a chroma under GREY_CHROMA: (B, 3, H, W) in [0, 1] -> (B,)."""
     _, ab = split_lab(rgb_to_lab(rgb))
-    return (ab.norm(dim=1) < GREY_CHROMA).double().flatten(1).mean(dim=1).float()
+    grey: Tensor = ab.norm(dim=1) < GREY_CHROMA
+    return grey.float().flatten(1).mean(dim=1)
 
 
 def match_colourfulness(rgb: Tensor, truth: Tensor) -> Tensor:
