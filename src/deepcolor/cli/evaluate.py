@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -179,7 +179,10 @@ def write_text(file: str, text: str) -> None:
         typer.echo(text, nl=False)
         return
 
-    write_beside(Path(file), lambda stream: stream.write(text.encode()) and None)
+    def write(stream: IO[bytes]) -> None:
+        stream.write(text.encode())
+
+    write_beside(Path(file), write)
 
 
 def _progress(what: str) -> Callable[[Any], Any]:
