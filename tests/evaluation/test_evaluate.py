@@ -23,8 +23,8 @@ from deepcolor.evaluation import (
     Preparation,
     evaluate,
     find_photographs,
+    mean_ab,
     measures,
-    run,
     tables,
 )
 from deepcolor.evaluation.photos import evenly, imagenet_class, read_rgb
@@ -141,7 +141,7 @@ def test_grey_and_truth_frame_the_models(result):
 
 def test_a_tint_is_a_row_of_its_own_and_beats_grey_where_it_was_fitted(folder, predictor):
     photos = find_photographs([folder])
-    tint = run.mean_ab(photos)
+    tint = mean_ab(photos)
     by_hand = np.mean(
         [skimage.color.rgb2lab(pixels(folder / f"{n}.png"))[..., 1:].mean((0, 1)) for n in NAMES], 0
     )

@@ -13,7 +13,15 @@ from deepcolor.cli.report import complain
 if TYPE_CHECKING:
     from deepcolor.inference import Predictor
 
-__all__ = ["EVALUATE", "EXAMPLES", "check_target", "evaluate", "load_models", "write_text"]
+__all__ = [
+    "EVALUATE",
+    "EXAMPLES",
+    "check_target",
+    "evaluate",
+    "load_models",
+    "progress_bar",
+    "write_text",
+]
 
 STDIO = "-"
 FAILED = 1  # exit code
@@ -117,6 +125,7 @@ def evaluate(
             Colouring,
             Preparation,
             find_photographs,
+            mean_ab,
             run,
             tables,
         )
@@ -129,11 +138,11 @@ def evaluate(
         predictors = load_models(model, device)
         tint = None
         if tint_from:
-            tint = run.mean_ab(find_photographs(tint_from), progress=_progress("tint"))
+            tint = mean_ab(find_photographs(tint_from), progress=progress_bar("tint"))
         result = run.evaluate(
             found, predictors, names, preparation=preparation,
             colouring=Colouring(temperature, size, quality, saturation), tint=tint,
-            extractor=extractor, progress=_progress("photographs"),
+            extractor=extractor, progress=progress_bar("photographs"),
         )  # fmt: skip
         if STDIO not in (json_file, csv_file):
             typer.echo(tables.as_table(result))
@@ -185,7 +194,8 @@ def write_text(file: str, text: str) -> None:
     write_beside(Path(file), write)
 
 
-def _progress(what: str) -> Callable[[Any], Any]:
+def progress_bar(what: str) -> Callable[[Any], Any]:
+    """Wraps what is worked through; a terminal sees a bar on stderr."""
     from tqdm import tqdm
 
     def shown(photos: Any) -> Any:

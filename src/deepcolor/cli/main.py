@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from deepcolor.cli.compare import COMPARE, compare
+from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from deepcolor.cli.evaluate import EVALUATE, evaluate
 from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from deepcolor.cli.options import SeveralValues, one_line_errors
@@ -39,6 +41,7 @@ app = typer.Typer(
 
 
 app.command(help=EVALUATE, epilog=EVALUATE_EXAMPLES, cls=SeveralValues)(evaluate)
+app.command(help=COMPARE, epilog=COMPARE_EXAMPLES, cls=SeveralValues)(compare)
 
 
 @app.command(help=COLORIZE, epilog=EXAMPLES)

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -11,7 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
+from deepcolor.evaluation.colouring import (
+    Colour,
+    Colouring,
+    Progress,
+    coloured_by,
+    refuse_reserved,
+    tinted,
+    try_out,
+)
 from deepcolor.evaluation.measures import (
     DEFAULT_METRICS,
     Judges,
@@ -20,33 +29,17 @@ from deepcolor.evaluation.measures import (
     check_metrics,
     with_shares,
 )
-from deepcolor.evaluation.photos import Photograph, evenly, imagenet_class, read_rgb
+from deepcolor.evaluation.photos import Photograph, imagenet_class, read_rgb
 from deepcolor.evaluation.protocol import Preparation, Protocol
-from deepcolor.gamut import clamp_to_gamut
 from deepcolor.inference import Predictor, predict_logits
 from deepcolor.metrics import grey_share
 from deepcolor.models.families import ClassificationColorizer
 
-__all__ = ["Colouring", "Evaluation", "evaluate", "mean_ab", "tinted"]
+__all__ = ["GREY_PHOTO", "Evaluation", "evaluate"]
 
-TINT_PHOTOS = 2000  # that the mean is taken of, at most
 GREY_PHOTO = 0.999  # share of grey pixels from which a photograph counts as grey
-TRIAL = (48, 64)  # a picture that each model must manage before any work
 LISTED = 5  # names in a note
 PACKAGES = ("deepcolor-lightning", "torch", "torchmetrics", "torchvision", "pillow", "kornia")
-
-Colour = Callable[[Tensor], Tensor]  # (3, H, W) uint8 -> (3, H, W) uint8
-Progress = Callable[[Iterable[Photograph]], Iterable[Photograph]]
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """How the models colour; as the arguments of `deepcolor.colorize`, the same for all."""
-
-    temperature: float | None = None
-    size: int | None = None
-    quality: str = "balanced"
-    saturation: float = 1.0
 
 
 @dataclass
@@ -134,7 +127,7 @@ def evaluate(
     judges.load(names)
     colours = _rows(models, colouring, tint)
     for name in models:
-        colours[name](torch.zeros(3, *TRIAL, dtype=torch.uint8))
+        try_out(colours[name])
     scores = {name: Scores(names, judges, _quantizer(models.get(name))) for name in colours}
     true_scores = Scores(names, judges, truth=True)
     seconds = dict.fromkeys(models, 0.0)
@@ -195,60 +188,14 @@ def evaluate(
     )
 
 
-def mean_ab(
-    photos: Sequence[Photograph], count: int = TINT_PHOTOS, progress: Progress = iter
-) -> Tensor:
-    """Mean chroma of at most `count` photographs, evenly taken: (2,), in CIELAB units.
-
-    Each photograph counts alike, whatever its size; what cannot be read is left out.
-
-    Raises:
-        ValueError: if none can be read.
-    """
-    means = []
-    for photo in progress(evenly(photos, count)):
-        try:
-            rgb = read_rgb(photo.read(), photo.name)
-        except (ValueError, OSError):
-            continue
-        means.append(split_lab(rgb_to_lab(unit_rgb(rgb)))[1].mean(dim=(1, 2)))
-    if not means:
-        raise ValueError("none of the photographs to fit the tint on can be read")
-    return torch.stack(means).mean(dim=0)
-
-
-def tinted(ab: Tensor) -> Colour:
-    """A colorizer that gives all pixels the same (2,) ab, as far as sRGB allows."""
-
-    def colour(rgb: Tensor) -> Tensor:
-        luminance, _ = split_lab(rgb_to_lab(unit_rgb(rgb)))
-        lab = join_lab(luminance, ab[:, None, None].expand(-1, *luminance.shape[1:]))
-        return (255 * lab_to_rgb(clamp_to_gamut(lab))).round().clamp(0, 255).to(torch.uint8)
-
-    return colour
-
-
 def _rows(
     models: Mapping[str, Predictor], colouring: Colouring, tint: Tensor | None
 ) -> dict[str, Colour]:
-    taken = {"grey", "tint", "truth"} & set(models)
-    if taken:
-        raise ValueError(f"{', '.join(taken)} names a row of its own; rename the model")
+    refuse_reserved(models)
     rows: dict[str, Colour] = {"grey": tinted(torch.zeros(2))}
     if tint is not None:
         rows["tint"] = tinted(tint)
-    return rows | {name: _coloured_by(predictor, colouring) for name, predictor in models.items()}
-
-
-def _coloured_by(predictor: Predictor, colouring: Colouring) -> Colour:
-    def colour(rgb: Tensor) -> Tensor:
-        result: Tensor = predictor(
-            rgb, saturation=colouring.saturation, temperature=colouring.temperature,
-            size=colouring.size, quality=colouring.quality,
-        )  # fmt: skip
-        return result
-
-    return colour
+    return rows | {name: coloured_by(predictor, colouring) for name, predictor in models.items()}
 
 
 def _quantizer(predictor: Predictor | None) -> Any:
