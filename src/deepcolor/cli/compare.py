@@ -75,8 +75,13 @@ def compare(
         for number, sheet in enumerate(sheets.sheets(result), 1):
             images.save(sheet, folder / SHEET.format(number))
         write_text(str(folder / PAGE), page.as_html(result))
-        typer.echo(f"{folder / PAGE}: {len(result.rows)} photographs, {number} sheets beside it")
+        shown, pages = _counted(len(result.rows), "photograph"), _counted(number, "sheet")
+        typer.echo(f"{folder / PAGE}: {shown}, {pages} beside it")
     for _, error in result.problems:
         complain(error)
     if result.problems:
         raise typer.Exit(FAILED)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"

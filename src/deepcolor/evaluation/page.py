@@ -27,7 +27,8 @@ th, td { padding: .2rem .8rem .2rem 0; text-align: right; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
 thead th { border-bottom: 1px solid light-dark(#bbb, #555); }
 section { margin: 1.6rem 0; }
-.row { display: grid; gap: .6rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
+.row { display: grid; gap: .6rem; grid-template-columns: repeat(var(--columns), minmax(0, 1fr));
+  max-width: calc(var(--columns) * 23rem); }
 figure { margin: 0; min-width: 0; }
 img { display: block; width: 100%; height: auto; }
 figcaption { font-size: .82rem; overflow-wrap: anywhere; }
@@ -86,7 +87,7 @@ def _means(comparison: Comparison) -> str:
 def _section(row: Row, columns: int) -> str:
     figures = "\n".join(_figure(row, picture) for picture in row.pictures)
     return (
-        f"<section>\n<h2>{escape(row.name)} <span>{row.disagreement:.2f}</span></h2>\n"
+        f"<section>\n<h2>{escape(row.name)} <span>disagreement {row.disagreement:.2f}</span></h2>\n"
         f'<div class="row" style="--columns: {columns}">\n{figures}\n</div>\n</section>'
     )
 

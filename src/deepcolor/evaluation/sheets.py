@@ -36,7 +36,7 @@ def _page(rows: list[Row], columns: int) -> Image.Image:
     font = ImageFont.load_default(SIZE)
     y = MARGIN
     for row, pictures, size in zip(rows, opened, sizes, strict=True):
-        title = f"{row.name}   {row.disagreement:.2f}"
+        title = f"{row.name}   disagreement {row.disagreement:.2f}"
         draw.text((MARGIN, y), _cut(title, draw, font, width - 2 * MARGIN), TEXT, font)
         y += LINE + MARGIN // 2
         for column, (picture, image) in enumerate(zip(row.pictures, pictures, strict=True)):
