@@ -130,6 +130,23 @@ def test_auc_pools_over_updates(photograph):
     assert whole.compute() == parts.compute()
 
 
+def test_large_pictures_are_measured_in_strips_to_the_same_figures(photograph, monkeypatch):
+    rgb = as_rgb(photograph)
+    pair = torch.cat([greyed(rgb), rgb]), torch.cat([rgb, rgb.flip(1)])
+
+    def figures() -> list[float]:
+        area, difference = AbAuC(), CIEDE2000()
+        area.update(*pair)
+        difference.update(*pair)
+        return [*map(float, area.compute().values()), float(difference.compute())]
+
+    want = figures()
+    monkeypatch.setattr("deepcolor.metrics.difference.STRIP", 3000)
+    assert figures() == pytest.approx(want, rel=1e-6)
+    with pytest.raises(ValueError, match=r"pictures differ: .*256\) and .*255\)"):
+        AbAuC().update(rgb, rgb[..., 1:])
+
+
 def test_psnr_of_one_grey_level_is_48_13_db():
     truth = torch.full((2, 3, 4, 4), 0.5)
     assert psnr(truth + 1 / 255, truth).tolist() == pytest.approx([48.1308] * 2, abs=1e-3)

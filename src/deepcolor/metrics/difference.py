@@ -1,5 +1,7 @@
 """How far colours lie from the truth: CIEDE2000 and the area under the curve of ab accuracy."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -11,6 +13,7 @@ from deepcolor.rebalance import rebalancing_weights, smooth_prior
 __all__ = ["CIEDE2000", "AbAuC", "ciede2000"]
 
 AUC_LIMIT = 150  # largest ab distance counted, Zhang et al. 2016
+STRIP = 1 << 20  # pixels looked at at a time: scans would take gigabytes in float64
 
 
 def ciede2000(lab: Tensor, other: Tensor) -> Tensor:
@@ -76,9 +79,10 @@ class CIEDE2000(Metric):
 
     def update(self, rgb: Tensor, truth: Tensor) -> None:
         """Compare (B, 3, H, W) pictures in [0, 1]."""
-        difference = ciede2000(rgb_to_lab(rgb), rgb_to_lab(truth))
-        self.total += difference.double().sum()
-        self.count += difference.numel()
+        for one, other in _strips(rgb, truth):
+            difference = ciede2000(rgb_to_lab(one), rgb_to_lab(other))
+            self.total += difference.double().sum()
+            self.count += difference.numel()
 
     def compute(self) -> Tensor:
         """The mean so far."""
@@ -112,12 +116,13 @@ class AbAuC(Metric):
 
     def update(self, rgb: Tensor, truth: Tensor) -> None:
         """Compare (B, 3, H, W) pictures in [0, 1]."""
-        _, predicted = split_lab(rgb_to_lab(rgb))
-        _, true = split_lab(rgb_to_lab(truth))
-        error = (predicted - true).norm(dim=1).ceil().clamp(max=AUC_LIMIT + 1).long()
-        cell = self.quantizer.hard_encode(true) * (AUC_LIMIT + 2) + error
-        counts = torch.bincount(cell.flatten(), minlength=self.histogram.numel())
-        self.histogram += counts.reshape(self.histogram.shape)
+        for one, other in _strips(rgb, truth):
+            _, predicted = split_lab(rgb_to_lab(one))
+            _, true = split_lab(rgb_to_lab(other))
+            error = (predicted - true).norm(dim=1).ceil().clamp(max=AUC_LIMIT + 1).long()
+            cell = self.quantizer.hard_encode(true) * (AUC_LIMIT + 2) + error
+            counts = torch.bincount(cell.flatten(), minlength=self.histogram.numel())
+            self.histogram += counts.reshape(self.histogram.shape)
 
     def compute(self) -> dict[str, Tensor]:
         """Both areas, in percent."""
@@ -128,6 +133,14 @@ class AbAuC(Metric):
             "auc": _area(self.histogram.sum(dim=0)),
             "auc_rebalanced": _area((self.histogram * weights[:, None]).sum(dim=0)),
         }
+
+
+def _strips(rgb: Tensor, truth: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows of both pictures, about STRIP pixels at a time."""
+    if rgb.shape != truth.shape:
+        raise ValueError(f"pictures differ: {tuple(rgb.shape)} and {tuple(truth.shape)}")
+    rows = max(1, STRIP // max(1, len(rgb) * rgb.shape[-1]))
+    yield from zip(rgb.split(rows, dim=-2), truth.split(rows, dim=-2), strict=True)
 
 
 def _area(histogram: Tensor) -> Tensor:
