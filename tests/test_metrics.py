@@ -135,13 +135,15 @@ def test_large_pictures_are_measured_in_strips_to_the_same_figures(photograph, m
     pair = torch.cat([greyed(rgb), rgb]), torch.cat([rgb, rgb.flip(1)])
 
     def figures() -> list[float]:
-        area, difference = AbAuC(), CIEDE2000()
-        area.update(*pair)
-        difference.update(*pair)
-        return [*map(float, area.compute().values()), float(difference.compute())]
+        area, difference, similarity = AbAuC(), CIEDE2000(), SSIM()
+        for metric in (area, difference, similarity):
+            metric.update(*pair)
+        single = [float(metric.compute()) for metric in (difference, similarity)]
+        return [*map(float, area.compute().values()), *single]
 
     want = figures()
     monkeypatch.setattr("deepcolor.metrics.difference.STRIP", 3000)
+    monkeypatch.setattr("deepcolor.metrics.fidelity.SSIM_STRIP", 3000)
     assert figures() == pytest.approx(want, rel=1e-6)
     with pytest.raises(ValueError, match=r"pictures differ: .*256\) and .*255\)"):
         AbAuC().update(rgb, rgb[..., 1:])

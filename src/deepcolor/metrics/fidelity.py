@@ -13,6 +13,7 @@ from deepcolor.metrics.mean import PictureMean
 __all__ = ["LPIPS", "PSNR", "SSIM", "AlexNetDistance", "psnr"]
 
 SSIM_WINDOW = 11  # pixels: Gaussian of sigma 1.5, cut at 3.5 sigma, Wang et al. 2004
+SSIM_STRIP = 1 << 18  # pixels looked at at a time: each takes some 700 bytes
 LPIPS_LEAST = 64  # pixels; AlexNet's poolings leave nothing of much smaller pictures
 LPIPS_LAYERS = (1, 4, 7, 9, 11)  # ReLUs of torchvision's AlexNet features, Zhang et al. 2018
 LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of RGB in [-1, 1]
@@ -60,14 +61,19 @@ class SSIM(PictureMean):
                 f"SSIM takes pictures of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, got"
                 f" {rgb.shape[-1]} x {rgb.shape[-2]}"
             )
-        answer = structural_similarity_index_measure(
-            rgb, truth, gaussian_kernel=True, sigma=1.5, data_range=1.0, reduction="none",
-            return_full_image=True,
-        )  # fmt: skip
-        assert isinstance(answer, tuple)  # as return_full_image asks
         border = SSIM_WINDOW // 2  # torchmetrics mirrors what lies outside and counts it, too
-        inside = answer[1][..., border:-border, border:-border]
-        self.add(inside.flatten(1).mean(dim=1))
+        inside = rgb.shape[-2] - 2 * border
+        rows = max(1, SSIM_STRIP // (len(rgb) * rgb.shape[-1]))
+        total = torch.zeros(len(rgb), dtype=torch.float64, device=rgb.device)
+        for top in range(0, inside, rows):
+            strip = slice(top, min(top + rows, inside) + 2 * border)  # overlapping the next
+            answer = structural_similarity_index_measure(
+                rgb[..., strip, :], truth[..., strip, :], gaussian_kernel=True, sigma=1.5,
+                data_range=1.0, reduction="none", return_full_image=True,
+            )  # fmt: skip
+            assert isinstance(answer, tuple)  # as return_full_image asks
+            total += answer[1][..., border:-border, border:-border].double().sum(dim=(1, 2, 3))
+        self.add(total / (rgb.shape[1] * inside * (rgb.shape[-1] - 2 * border)))
 
 
 class AlexNetDistance(nn.Module):
