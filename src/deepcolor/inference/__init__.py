@@ -1,6 +1,12 @@
 """From a picture to a coloured picture: the one inference path that serves every model."""
 
-from deepcolor.inference.network import QUALITIES, Quality, predict_ab, predict_lab
+from deepcolor.inference.network import (
+    QUALITIES,
+    Quality,
+    predict_ab,
+    predict_lab,
+    predict_logits,
+)
 from deepcolor.inference.predictor import Predictor, choose_device, colorize, transfer_chroma
 
 __all__ = [
@@ -11,5 +17,6 @@ __all__ = [
     "colorize",
     "predict_ab",
     "predict_lab",
+    "predict_logits",
     "transfer_chroma",
 ]
