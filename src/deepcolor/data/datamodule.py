@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
@@ -44,8 +45,8 @@ class ColorizationDataModule(LightningDataModule):
         rotation: turn training pictures by up to so many degrees, either way.
         jitter: draw the interpolation of each training picture.
         degrade: show the network old photographs made of the training pictures.
-        grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this,
-            and evenly toned ones; 0 keeps all.
+        grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
+            0 keeps all.
         shares: how often the photographs of a source (a tar's or a top folder's name) come an
             epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
         seed: of the split, the order and the augmentations.
@@ -142,7 +143,7 @@ class ColorizationDataModule(LightningDataModule):
     def _filtered(self, photos: PhotoSet, split: Split) -> Split:
         """The split without grey and damaged photographs, reported."""
         colours = cached_scan(photos)
-        damaged, grey = colours.damaged, colours.grey(self.grey_below)
+        damaged, grey = np.isnan(colours), colours < self.grey_below
         self.damaged[torch.from_numpy(damaged)] = 1
         self.left_out = {
             reason: [photos.names[i] for i in which.nonzero()[0]]
@@ -157,8 +158,8 @@ class ColorizationDataModule(LightningDataModule):
                     f" first: {error}"
                 ) from error
         told = (
-            f"{self._place}: {int(grey.sum())} of {len(photos)} photographs are grey, nearly grey"
-            f" or evenly toned (colourfulness below {self.grey_below:g})"
+            f"{self._place}: {int(grey.sum())} of {len(photos)} photographs are grey or nearly"
+            f" grey (colourfulness below {self.grey_below:g})"
         )
         useless = grey | damaged
         if useless.all():
