@@ -23,7 +23,7 @@ from deepcolor.models.lite import Lite
 
 SIZE, BATCH, WORKERS = 128, 32, 2
 LOADED, STEPS = 25, 4  # batches and steps of a round
-SCANNED = 2000  # photographs looked at for grey ones
+SCANNED = 1900  # photographs looked at for grey ones
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -67,7 +67,7 @@ def parts_of_a_step(model: Lite, rgb: torch.Tensor) -> tuple[float, float, float
         model.loss(luminance, ab)["cross_entropy"].backward()
         optimizer.step()
 
-    luminance, ab = split_lab(rgb_to_lab(unit_rgb(rgb)))
+    _, ab = split_lab(rgb_to_lab(unit_rgb(rgb)))
 
     def encode() -> None:
         model.quantizer.soft_encode(model.reduce(ab, (SIZE // 4, SIZE // 4)))
@@ -107,9 +107,8 @@ def main() -> None:
         steps.append(parts_of_a_step(model, rgb))
     step, convert, encode = (statistics.median(column) for column in zip(*steps, strict=True))
     consumed = BATCH / step
-    print(
-        f"{torch.get_num_threads()} threads; {WORKERS} workers; {SIZE} pixels, batches of {BATCH}"
-    )
+    threads = torch.get_num_threads()
+    print(f"{threads} threads, {WORKERS} workers, {SIZE} pixels, batches of {BATCH}")
     print()
     print("| | pictures a second | times what training consumes |")
     print("|---|---|---|")
