@@ -1,5 +1,6 @@
 """The LightningDataModule that feeds any Colorizer."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,8 +131,9 @@ class ColorizationDataModule(LightningDataModule):
         upright = upright_transform(self.size)
         self.train_set = PhotoPart(
             photos, split.train, self.transform, self.damaged,
-            # A crop of the least area must not be enlarged because it was decoded small.
-            round(eager / self.zoom[0] ** 0.5), self.degrade,
+            # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
+            # photograph was decoded small.
+            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade,
         )  # fmt: skip
         self.val_set = PhotoPart(photos, split.val, upright, self.damaged, eager)
         self.test_set = PhotoPart(photos, split.test, upright, self.damaged, eager)
