@@ -203,6 +203,7 @@ def train(context: typer.Context) -> None:
     All arguments go to LightningCLI; deepcolor train --help lists its own.
     """
     try:
+        from deepcolor.cli.train import BAD_ARGUMENTS
         from deepcolor.cli.train import train as run
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "jsonargparse":
@@ -211,7 +212,7 @@ def train(context: typer.Context) -> None:
             raise ValueError(
                 "training needs an extra: pip install 'deepcolor-lightning[train]'"
             ) from error
-    with _one_line_errors((FileNotFoundError,)):  # anything else may be a bug: show where
+    with _one_line_errors(BAD_ARGUMENTS):  # anything else may be a bug: show where
         run(context.args)
 
 

@@ -157,25 +157,42 @@ class Colorizer(LightningModule, ABC):
         return total
 
     def validation_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
-        """Log the loss and the figures of `metrics` on an RGB batch."""
+        """Log the loss and the figures of `metrics` on an RGB batch, as val/..."""
+        self._measure(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures that are taken over the whole set."""
+        self._log_figures("val")
+
+    def test_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
+        """As `validation_step`, as test/..."""
+        self._measure(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """As `on_validation_epoch_end`."""
+        self._log_figures("test")
+
+    def _measure(self, batch: Tensor | Sequence[Any], stage: str) -> None:
         truth = self._rgb(batch)
         luminance, ab = split_lab(rgb_to_lab(truth))
         rgb = self._colour(luminance, **self.forward_extras(batch))
         terms = self.loss(luminance, ab, **self.loss_extras(batch))
-        count = len(luminance)
-        self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=count)
-        self.log("val/psnr", psnr(rgb, truth).mean(), prog_bar=True, batch_size=count)
+        total = torch.stack(list(terms.values())).sum()
+        # Means over the pictures of all processes, however many each of them has.
+        self.log(f"{stage}/loss", total, batch_size=len(truth), sync_dist=True)
+        ratio = psnr(rgb, truth).mean()
+        self.log(f"{stage}/psnr", ratio, prog_bar=True, batch_size=len(truth), sync_dist=True)
         self.val_auc.update(rgb, truth)
         self.val_ciede2000.update(rgb, truth)
         self.val_colourfulness.update(rgb)
         self.true_colourfulness.update(truth)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the figures that are taken over the whole set."""
-        self.log_dict({f"val/{k}": v for k, v in self.val_auc.compute().items()}, prog_bar=True)
-        self.log("val/ciede2000", self.val_ciede2000.compute())
+    def _log_figures(self, stage: str) -> None:
+        figures = {f"{stage}/{k}": v for k, v in self.val_auc.compute().items()}
         share = self.val_colourfulness.compute() / self.true_colourfulness.compute()
-        self.log("val/colourfulness_share", share, prog_bar=True)
+        figures[f"{stage}/colourfulness_share"] = share
+        self.log_dict(figures, prog_bar=True, sync_dist=True)
+        self.log(f"{stage}/ciede2000", self.val_ciede2000.compute(), sync_dist=True)
         for metric in (
             self.val_auc,
             self.val_ciede2000,
