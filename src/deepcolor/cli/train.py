@@ -45,7 +45,10 @@ FIGURES = {  # what a checkpoint may be the best by
 # PSNR, raw AuC and the losses of regression reward a grey picture: see docs/training.md.
 BEST_BY = "val/auc_rebalanced"
 # What jsonargparse says of a model's arguments, with all of them around it.
-MODEL_PROBLEM = re.compile(r"Problem with given class_path '([^']*)':\s*(?:- )?(.*)")
+MODEL_PROBLEM = re.compile(
+    r"Problem with given class_path '([^']*)':\s*(?:- )?(.*?)\s*(?:- Expected a|Given value type|$)",
+    re.DOTALL,
+)
 AT_MOST_LOST = timedelta(minutes=10)  # of a run that is killed
 
 
@@ -134,7 +137,8 @@ class TrainCLI(LightningCLI):
         if self.subcommand == "predict":
             output = self._get(self.config, "output")
             folder = Path(self.run_root) / self.run_name / "coloured"
-            return [PictureWriter(output or folder)]
+            self.writer = PictureWriter(output or folder)
+            return [self.writer]
         if self.subcommand != "fit":
             return added
         if not isinstance(seed, bool):
@@ -169,9 +173,8 @@ class TrainCLI(LightningCLI):
         print(f"weights: {path}")
 
     def after_predict(self) -> None:
-        for callback in self.trainer.callbacks:
-            if isinstance(callback, PictureWriter) and self.trainer.is_global_zero:
-                print(f"pictures: {callback.folder}")
+        if self.trainer.is_global_zero:
+            print(f"pictures: {self.writer.folder}")
 
 
 def checkpoints(figure: str) -> list[Callback]:

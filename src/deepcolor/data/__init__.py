@@ -2,13 +2,15 @@
 
 from deepcolor.data.datamodule import ColorizationDataModule
 from deepcolor.data.datasets import PhotoFolder, PhotoSet, TarPhotos, open_photos
-from deepcolor.data.features import VectorSet, cache_vectors
+from deepcolor.data.features import CacheError, VectorCache, VectorSet, cache_vectors
 
 __all__ = [
+    "CacheError",
     "ColorizationDataModule",
     "PhotoFolder",
     "PhotoSet",
     "TarPhotos",
+    "VectorCache",
     "VectorSet",
     "cache_vectors",
     "open_photos",

@@ -37,6 +37,7 @@ class PhotoSet(Dataset[Tensor], ABC):
         self.names = list(names)
         self.sources = list(sources)
         self.transform = transform
+        self.keys = self.names
 
     @abstractmethod
     def read(self, index: int) -> bytes:
@@ -71,6 +72,7 @@ class PhotoFolder(PhotoSet):
             [p[0] if len(p) > 1 else root.name for p in parts],
             transform,
         )
+        self.keys = ["/".join(p) for p in parts]
 
     def read(self, index: int) -> bytes:
         return self.paths[index].read_bytes()
