@@ -1,7 +1,6 @@
 """The work of `deepcolor features`: global vectors of photographs, once and for all."""
 
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -30,9 +29,11 @@ def classifier(recipe: str | None, backbone: str | None, weights: str) -> Global
     assert backbone is not None
     if not timm.is_model(backbone):
         raise ValueError(f"timm has no classifier named {backbone}")
-    asks: dict[str, Any] = timm.data.resolve_data_config(model=timm.create_model(backbone))
-    side = asks["input_size"][-1]
-    return GlobalFeatures(backbone, side, "features", asks["mean"], asks["std"], weights=weights)
+    asks = timm.get_pretrained_cfg(backbone)  # what timm's own weights expect
+    assert asks is not None  # it is a model
+    return GlobalFeatures(
+        backbone, asks.input_size[-1], "features", asks.mean, asks.std, weights=weights
+    )
 
 
 def recipe_model(recipe: str) -> GlobalVectorColorizer:

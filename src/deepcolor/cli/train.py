@@ -46,7 +46,8 @@ FIGURES = {  # what a checkpoint may be the best by
 BEST_BY = "val/auc_rebalanced"
 # What jsonargparse says of a model's arguments, with all of them around it.
 MODEL_PROBLEM = re.compile(
-    r"Problem with given class_path '([^']*)':\s*(?:- )?(.*?)\s*(?:- Expected a|Given value type|$)",
+    r"Problem with given class_path '([^']*)':\s*(?:- )?(.*?)\s*"
+    r"(?:- Expected a|Given value type|$)",
     re.DOTALL,
 )
 AT_MOST_LOST = timedelta(minutes=10)  # of a run that is killed

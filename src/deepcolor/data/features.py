@@ -19,7 +19,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -287,8 +287,7 @@ class VectorCache:
 
     def vector(self, key: str) -> Tensor:
         """The vector of the photograph of that key: (width,) float16."""
-        row = np.array(self._maps["vectors"][self.rows[key]])
-        return cast(Tensor, torch.from_numpy(row))
+        return torch.from_numpy(np.array(self._maps["vectors"][self.rows[key]]))
 
 
 class VectorSet(Dataset[tuple[Tensor, Tensor]]):
