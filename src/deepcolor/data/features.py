@@ -11,7 +11,6 @@ what it is there for. Validation pictures are that square, so that live vectors 
 ones up to their resolution.
 """
 
-import copy
 import hashlib
 import json
 import math
@@ -30,12 +29,13 @@ from tqdm import tqdm
 
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import lightness_to_grey, rgb_to_lab, split_lab, unit_rgb
-from deepcolor.data.datasets import PhotoSet, limit_worker_threads
+from deepcolor.data.datasets import DamagedPhotoError, PhotoSet
 
 __all__ = ["CacheError", "VectorCache", "VectorSet", "cache_vectors", "weights_hash"]
 
 FORMAT = "deepcolor vectors 2"
 VIEW = "centre square"
+DAMAGED = -1  # instead of the checksum of a photograph that cannot be decoded
 LISTED = 10  # names in a message
 SAMPLED = 32  # photographs whose checksum is compared when a cache is opened
 LONGEST_HEADER = 1 << 30  # bytes; more is no header
@@ -59,8 +59,9 @@ class _Views(Dataset[tuple[int, Tensor]]):
     """What the classifier sees of each photograph, with the checksum of its bytes."""
 
     def __init__(self, photos: PhotoSet, side: int) -> None:
-        self.photos = copy.copy(photos)
-        self.photos.transform = v2.Compose(
+        self.photos = photos
+        self.side = side
+        self.transform = v2.Compose(
             [v2.Resize(side, antialias=True), v2.CenterCrop(side), v2.PILToTensor()]
         )
 
@@ -68,7 +69,11 @@ class _Views(Dataset[tuple[int, Tensor]]):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor]:
-        return zlib.crc32(self.photos.read(index)), self.photos[index]
+        try:
+            rgb = self.transform(self.photos.picture(index, 2 * self.side))
+        except DamagedPhotoError:  # training skips it: its vector, of a black picture, is not used
+            return DAMAGED, torch.zeros(3, self.side, self.side, dtype=torch.uint8)
+        return zlib.crc32(self.photos.read(index)), rgb
 
 
 class _Layout:
@@ -163,7 +168,7 @@ def cache_vectors(
         Subset(_Views(photos, features.side), range(done, len(keys))),
         batch_size,
         num_workers=workers,
-        worker_init_fn=limit_worker_threads,
+        worker_init_fn=lambda _: torch.set_num_threads(1),
     )
     try:
         with open(partial, "r+b" if done else "wb") as opened:
@@ -282,7 +287,8 @@ class VectorCache:
             )
         for index in range(0, len(photos), math.ceil(len(photos) / SAMPLED)):
             key = photos.keys[index]
-            if zlib.crc32(photos.read(index)) != self._maps["checksums"][self.rows[key]]:
+            kept = self._maps["checksums"][self.rows[key]]
+            if kept != DAMAGED and zlib.crc32(photos.read(index)) != kept:
                 raise CacheError(f"{self.file} is stale: {key} has changed since; {AGAIN}")
 
     def vector(self, key: str) -> Tensor:
