@@ -13,12 +13,12 @@ from deepcolor.training import CheckpointError, WholeFileIO, checkpoint_of, find
 
 @pytest.fixture
 def full_disk():
-    """No file can grow beyond 64 KB, as on a disk that is nearly full."""
+    """No file can grow beyond 4 KB, as on a disk that is nearly full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def fill() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, before[1]))
 
     yield fill
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ModelCh
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from deepcolor.data import ColorizationDataModule
+from deepcolor.data import CacheError, ColorizationDataModule
 from deepcolor.models import MODELS, Colorizer
 from deepcolor.training import (
     CheckpointError,
@@ -29,7 +29,7 @@ from deepcolor.weights import load_model, save_model
 
 __all__ = ["BAD_ARGUMENTS", "train"]
 
-BAD_ARGUMENTS = (ArgumentError, CheckpointError, OSError)
+BAD_ARGUMENTS = (ArgumentError, CacheError, CheckpointError, OSError)
 """What a user can set right, said in one line; anything else may be a bug."""
 
 RUNS = "runs"
@@ -94,9 +94,8 @@ class TrainCLI(LightningCLI):
         super().parse_arguments(parser, args)
         config = self.config[self.config["subcommand"]]
         if config["best_by"] not in FIGURES:
-            raise ArgumentError(
-                None, f"--best_by {config['best_by']}: must be {', '.join(FIGURES)}"
-            )
+            known = ", ".join(FIGURES)
+            raise ArgumentError(None, f"--best_by {config['best_by']}: must be one of {known}")
         kind = config["model"]["class_path"].rpartition(".")[2]
         path = config["ckpt_path"]
         self.run_root: str = config["trainer"]["default_root_dir"] or RUNS
@@ -202,6 +201,7 @@ def train(arguments: Sequence[str]) -> None:
 
     Raises:
         ArgumentError: for an argument or a key of a recipe that does not exist, by name.
+        CacheError: for vectors that are missing, stale or of another classifier.
         CheckpointError: for a checkpoint that is missing, damaged or of another model.
         OSError: for files that cannot be read or written.
     """

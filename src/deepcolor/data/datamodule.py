@@ -231,10 +231,9 @@ class ColorizationDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def _evaluation(self, part: PhotoPart) -> DataLoader[Any]:
-        devices = 1 if self.trainer is None else self.trainer.world_size
         shared = None
-        if devices > 1:
-            shared = PartSampler(len(part), devices, self.trainer.global_rank)
+        if self.trainer is not None and self.trainer.world_size > 1:
+            shared = PartSampler(len(part), self.trainer.world_size, self.trainer.global_rank)
         return DataLoader(
             part,
             self.batch_size,

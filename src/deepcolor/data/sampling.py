@@ -92,7 +92,7 @@ class PartSampler(DistributedSampler[Any]):
     """Every place of a data set once, in order, shared out among devices without repeats.
 
     torch's own and Lightning's repeat some places so that all devices have as many, and figures
-    then differ from those of one device. A DistributedSampler, so that Lightning leaves it in place.
+    then differ from those of one device. It is a DistributedSampler so that Lightning leaves it.
 
     Args:
         count: places.
