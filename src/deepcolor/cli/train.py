@@ -206,7 +206,7 @@ def train(arguments: Sequence[str]) -> None:
         OSError: for files that cannot be read or written.
     """
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-    plain: dict[str, Any] = {"exit_on_error": False}
+    plain: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     try:
         TrainCLI(
             Colorizer,
