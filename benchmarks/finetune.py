@@ -4,9 +4,10 @@
 
 FLOWERS is a folder of photographs or a tar archive. --train of them are trained on with the plain
 Trainer, starting from lite.photos, for at most so many minutes of processor time: user and system,
-all threads of the process, which also loads the photographs. --held-out others are coloured before and after by the public call, at their own size, and compared after rounding to
-8 bits. The prior of the rebalanced AuC is that of the held-out photographs. Prints a Markdown
-table; the row "grey" has no chroma, "tint" the mean ab of the photographs trained on.
+all threads of the process, which also loads the photographs. --held-out others are coloured before
+and after by the public call, at their own size, and compared after rounding to 8 bits. The prior of
+the rebalanced AuC is that of the held-out photographs. Prints a Markdown table; the row "grey" has
+no chroma, "tint" the mean ab of the photographs trained on.
 """
 
 import argparse

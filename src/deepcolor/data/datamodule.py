@@ -28,42 +28,37 @@ __all__ = ["ColorizationDataModule"]
 class ColorizationDataModule(LightningDataModule):
     """Photographs as batches of RGB: (B, 3, size, size) uint8; Degraded ones if asked for.
 
-        The split comes before the filter: which photographs count as grey moves none from one part to
-        another. A damaged photograph is replaced by another of its part, and named when the fit ends.
+    The split comes before the filter: which photographs count as grey moves none from one part to
+    another. A damaged photograph is replaced by another of its part, and named when the fit ends.
 
-        Args:
-            path: a folder of photographs, a folder of tar archives, one tar archive, a list of files,
-                the folder of a pair of NumPy files, a Hugging Face data set, or a PhotoSet. Only a
-                string is kept in checkpoints.
-            size: side of the pictures in pixels.
-            batch_size: pictures a batch.
-            workers: loader processes.
-            split: shares of training, validation and test, drawn once by `seed`.
-            held_out: photographs for validation instead, with none for testing.
-            lists: text files that name the photographs of "train", "val" and "test" instead.
-            zoom: area of the random crops as a share of the photograph, from least to most.
-            flip: mirror half of the training pictures.
-            rotation: turn training pictures by up to so many degrees, either way.
-            jitter: draw the interpolation of each training picture.
-            degrade: show the network old photographs made of the training pictures.
-    <<<<<<< HEAD
-            grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this,
-                and evenly toned ones; 0 keeps all.
-            vectors: file of their global vectors, by `deepcolor features`; batches are then (rgb,
-                vector), for models made with features="given".
-    =======
-            grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
-                0 keeps all.
-    >>>>>>> i5-data
-            shares: how often the photographs of a source (a tar's or a top folder's name) come an
-                epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
-            seed: of the split, the order and the augmentations.
+    Args:
+        path: a folder of photographs, a folder of tar archives, one tar archive, a list of files,
+            the folder of a pair of NumPy files, a Hugging Face data set, or a PhotoSet. Only a
+            string is kept in checkpoints.
+        size: side of the pictures in pixels.
+        batch_size: pictures a batch.
+        workers: loader processes.
+        split: shares of training, validation and test, drawn once by `seed`.
+        held_out: photographs for validation instead, with none for testing.
+        lists: text files that name the photographs of "train", "val" and "test" instead.
+        zoom: area of the random crops as a share of the photograph, from least to most.
+        flip: mirror half of the training pictures.
+        rotation: turn training pictures by up to so many degrees, either way.
+        jitter: draw the interpolation of each training picture.
+        degrade: show the network old photographs made of the training pictures.
+        grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
+            0 keeps all.
+        vectors: file of their global vectors, by `deepcolor features`; batches are then (rgb,
+            vector), for models made with features="given".
+        shares: how often the photographs of a source (a tar's or a top folder's name) come an
+            epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
+        seed: of the split, the order and the augmentations.
 
-        Raises (in `setup`):
-            FileNotFoundError: for a path, a list, or photographs of a list that do not exist.
-            CacheError: for vectors that are missing, damaged, stale, or not of all photographs.
-            ValueError: if there are too few photographs to split, if all of a part are grey or
-                damaged, or for arguments out of range.
+    Raises (in `setup`):
+        FileNotFoundError: for a path, a list, or photographs of a list that do not exist.
+        CacheError: for vectors that are missing, damaged, stale, or not of all photographs.
+        ValueError: if there are too few photographs to split, if all of a part are grey or
+            damaged, or for arguments out of range.
     """
 
     def __init__(
