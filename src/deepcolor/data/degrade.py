@@ -108,10 +108,10 @@ class Degradations:
         if chance(self.halation):
             light = halation(light, between(0.15, 0.5))
         if chance(self.blur):
-            light = blur(light, between(0.003, 0.01))
+            light = blur(light, between(0.003, 0.008))
         grey = linear_to_grey(light)
         if chance(self.grain):
-            grey = grain(grey, between(0.02, 0.1), between(0.4, 1.0))
+            grey = grain(grey, between(0.01, 0.06), between(0.4, 1.0))
         if chance(self.fading):
             grey = fade(grey, between(0, 0.25), between(0.75, 1.0), between(0, 0.15))
         old = tone(grey) if chance(self.sepia) else grey.expand(3, -1, -1)
