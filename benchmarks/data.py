@@ -3,14 +3,17 @@
     python benchmarks/data.py TRAIN
 
 TRAIN is any source that `deepcolor.data.open_photos` takes. The network is `lite` on 128 pixels, in
-batches of 32, with all of the machine's threads; loading has two workers, as many as it has cores.
-Loading and training are measured in turn, not at once; figures are medians over the rounds.
+batches of 32. Measured twice, in turn, medians over the rounds: by the clock, loading with two
+workers and training with all threads of the machine; and by processor time, each in one thread of
+this process, which does not depend on what else the machine does.
 """
 
 import argparse
+import itertools
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
@@ -26,58 +29,98 @@ LOADED, STEPS = 25, 4  # batches and steps of a round
 SCANNED = 1900  # photographs looked at for grey ones
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+Clock = Callable[[], float]
+
+
+def seconds(run: Callable[[], object], clock: Clock = time.perf_counter) -> float:
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def endless(data: ColorizationDataModule) -> Iterator[torch.Tensor]:
-    loader = data.train_dataloader()
-    epoch = 0
-    while True:
-        loader.sampler.set_epoch(epoch)
-        yield from loader
-        epoch += 1
+def median(values: Iterable[float]) -> float:
+    return statistics.median(list(values))
 
 
-def loading(path: str, **options: object) -> tuple[Callable[[], float], torch.Tensor]:
-    """A function that gives the pictures a second of one round, and a batch."""
-    data = ColorizationDataModule(path, SIZE, BATCH, WORKERS, grey_below=0, **options)
-    data.setup()
-    batches = endless(data)
-    first = next(batches)
-    rgb = first if isinstance(first, torch.Tensor) else first.rgb
+class Loading:
+    """One way of loading, by clock and by processor time."""
 
-    def measure() -> float:
+    def __init__(self, path: str, **options: object) -> None:
+        data = ColorizationDataModule(path, SIZE, BATCH, WORKERS, grey_below=0, **options)
+        data.setup()
+        self.batches = self.endless(data)
+        first = next(self.batches)
+        self.rgb = first if isinstance(first, torch.Tensor) else first.rgb
+        data.workers = 0
+        self.alone = self.endless(data)
+        self.speeds: list[float] = []
+        self.costs: list[float] = []
+
+    @staticmethod
+    def endless(data: ColorizationDataModule) -> Iterator[torch.Tensor]:
+        loader = data.train_dataloader()
+        for epoch in itertools.count():
+            loader.sampler.set_epoch(epoch)
+            yield from loader
+
+    def measure(self) -> None:
         for _ in range(2 * WORKERS + 1):  # those that the workers prepared in between
-            next(batches)
-        return LOADED * BATCH / seconds(lambda: [next(batches) for _ in range(LOADED)])
+            next(self.batches)
+        taken = seconds(lambda: [next(self.batches) for _ in range(LOADED)])
+        self.speeds.append(LOADED * BATCH / taken)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        next(self.alone)
+        run = lambda: [next(self.alone) for _ in range(STEPS)]  # noqa: E731
+        self.costs.append(seconds(run, time.process_time) / (STEPS * BATCH))
+        torch.set_num_threads(threads)
 
-    return measure, rgb
+
+class Training:
+    """Steps of lite: pictures a second by the clock, and processor seconds of their parts."""
+
+    def __init__(self, rgb: torch.Tensor) -> None:
+        self.rgb = rgb
+        self.model = Lite().train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-4)
+        self.ab = split_lab(self.convert())[1]
+        self.threads = torch.get_num_threads()
+        self.speeds: list[float] = []
+        self.parts: dict[str, list[float]] = {"step": [], "convert": [], "encode": []}
+
+    def convert(self) -> torch.Tensor:
+        return rgb_to_lab(unit_rgb(self.rgb))
+
+    def encode(self) -> None:
+        quantizer = self.model.quantizer
+        quantizer.soft_encode(self.model.reduce(self.ab, (SIZE // 4, SIZE // 4)))
+        colourful(self.ab)
+
+    def step(self) -> None:
+        self.optimizer.zero_grad()
+        self.model.loss(*split_lab(self.convert()))["cross_entropy"].backward()
+        self.optimizer.step()
+
+    def measure(self) -> None:
+        self.step()
+        self.speeds.append(BATCH / median(seconds(self.step) for _ in range(STEPS)))
+        torch.set_num_threads(1)
+        for name, times in self.parts.items():
+            run = getattr(self, name)
+            run()
+            times.append(median(seconds(run, time.process_time) for _ in range(STEPS)))
+        torch.set_num_threads(self.threads)
 
 
-def parts_of_a_step(model: Lite, rgb: torch.Tensor) -> tuple[float, float, float]:
-    """Seconds of a whole step, of its colour conversion, of its target encoding."""
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        luminance, ab = split_lab(rgb_to_lab(unit_rgb(rgb)))
-        model.loss(luminance, ab)["cross_entropy"].backward()
-        optimizer.step()
-
-    _, ab = split_lab(rgb_to_lab(unit_rgb(rgb)))
-
-    def encode() -> None:
-        model.quantizer.soft_encode(model.reduce(ab, (SIZE // 4, SIZE // 4)))
-        colourful(ab)
-
-    step()
-    encode()
-    whole = statistics.median(seconds(step) for _ in range(STEPS))
-    convert = statistics.median(seconds(lambda: rgb_to_lab(unit_rgb(rgb))) for _ in range(9))
-    return whole, convert, statistics.median(seconds(encode) for _ in range(9))
+WAYS = {
+    "crop and flip": {},
+    "with rotation and jitter": {"rotation": 3.0, "jitter": True},
+    "with all that and degradations": {
+        "rotation": 3.0,
+        "jitter": True,
+        "degrade": Degradations(),
+    },
+}
 
 
 def main() -> None:
@@ -86,38 +129,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    ways = {
-        "crop and flip": {},
-        "with rotation and jitter": {"rotation": 3.0, "jitter": True},
-        "with all that and degradations": {
-            "rotation": 3.0,
-            "jitter": True,
-            "degrade": Degradations(),
-        },
-    }
-    measures, rgb = {}, torch.empty(0)
-    for name, options in ways.items():
-        measures[name], rgb = loading(arguments.train, **options)
-    model = Lite().train()
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
-    steps = []
+    ways = {name: Loading(arguments.train, **options) for name, options in WAYS.items()}
+    training = Training(ways["crop and flip"].rgb)
     for _ in range(arguments.rounds):
-        for name, measure in measures.items():
-            speeds[name].append(measure())
-        steps.append(parts_of_a_step(model, rgb))
-    step, convert, encode = (statistics.median(column) for column in zip(*steps, strict=True))
-    consumed = BATCH / step
-    threads = torch.get_num_threads()
-    print(f"{threads} threads, {WORKERS} workers, {SIZE} pixels, batches of {BATCH}")
+        for way in ways.values():
+            way.measure()
+        training.measure()
+    step, convert, encode = (median(times) for times in training.parts.values())
+    consumed, cost = median(training.speeds), step / BATCH
+    print(
+        f"{training.threads} threads, {WORKERS} workers, {SIZE} pixels, batches of {BATCH},"
+        f" {arguments.rounds} rounds; load of the machine {os.getloadavg()[0]:.1f}"
+    )
     print()
-    print("| | pictures a second | times what training consumes |")
-    print("|---|---|---|")
-    print(f"| a training step of lite | {consumed:.0f} | 1 |")
-    for name, values in speeds.items():
-        speed = statistics.median(values)
-        print(f"| loading: {name} | {speed:.0f} | {speed / consumed:.1f} |")
+    print("| | pictures a second | times training | processor ms a picture | times training |")
+    print("|---|---|---|---|---|")
+    print(f"| a training step of lite | {consumed:.0f} | 1 | {1e3 * cost:.1f} | 1 |")
+    for name, way in ways.items():
+        speed, each = median(way.speeds), median(way.costs)
+        print(
+            f"| loading: {name} | {speed:.0f} | {speed / consumed:.0f}"
+            f" | {1e3 * each:.2f} | {cost / each:.0f} |"
+        )
     print()
-    print("| of a training step | ms | share |")
+    print("| of a training step, one thread | processor ms | share |")
     print("|---|---|---|")
     print(f"| all of it | {1e3 * step:.0f} | 100 % |")
     print(f"| RGB to Lab | {1e3 * convert:.1f} | {100 * convert / step:.1f} % |")
@@ -126,11 +161,11 @@ def main() -> None:
     print(f"| both | {1e3 * both:.1f} | {100 * both / step:.1f} % |")
     photos = open_photos(arguments.train)
     rows = torch.randperm(len(photos))[:SCANNED].numpy()
-    taken = seconds(lambda: scan(photos, rows))
+    taken = seconds(lambda: scan(photos, rows), time.process_time) / len(rows)
     print()
     print(
-        f"Looking for grey photographs: {1e3 * taken / len(rows):.2f} ms a picture, once;"
-        f" {taken / len(rows) * len(photos):.0f} s for all {len(photos)}."
+        f"Looking for grey photographs, once: {1e3 * taken:.2f} processor ms a picture,"
+        f" {taken * len(photos):.0f} s for all {len(photos)}."
     )
 
 

@@ -54,6 +54,15 @@ def test_pairs_give_the_photographs_that_they_were_made_of(pairs):
     assert np.percentile(error, 99) <= 5
 
 
+def test_pairs_come_smaller_where_that_is_enough(pairs):
+    photos = open_photos(pairs)
+    assert photos.picture(0, least=48).size == photos.picture(0, least=25).size == (48, 48)
+    small = photos.picture(0, least=12)
+    assert small.size == (12, 12)
+    wanted = photos.picture(0).resize((12, 12), Image.Resampling.BOX)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(wanted)).mean() < 3
+
+
 def test_nothing_is_read_before_it_is_drawn(pairs):
     photos = open_photos(pairs)
     assert all(isinstance(array, np.memmap) for array in (photos.lightness, *photos.chroma))

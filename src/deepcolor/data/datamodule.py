@@ -105,18 +105,20 @@ class ColorizationDataModule(LightningDataModule):
         self.shares = dict(shares or {})
         self.seed = seed
         self.photos: PhotoSet | None = None
+        self._opened: PhotoSet | None = None
         self.left_out: dict[str, list[str]] = {"grey": [], "damaged": []}
         """Names of photographs that are not used, by reason; filled by `setup`."""
 
     def prepare_data(self) -> None:
         """Look for grey photographs once a machine; `setup` then finds the figures in the cache."""
         if self.grey_below > 0:
-            cached_scan(open_photos(self.path))
+            self._opened = open_photos(self.path)  # which takes a while for large archives
+            cached_scan(self._opened)
 
     def setup(self, stage: str | None = None) -> None:
         if self.photos is not None:  # the same for each stage
             return
-        photos = open_photos(self.path)
+        photos = open_photos(self.path) if self._opened is None else self._opened
         unknown = set(self.shares) - set(photos.sources)
         if unknown:
             raise ValueError(
@@ -207,6 +209,7 @@ class ColorizationDataModule(LightningDataModule):
             # batch is trained on all the same.
             drop_last=sampler.total // sampler.num_replicas >= self.batch_size,
             num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
             worker_init_fn=limit_worker_threads,
         )
 
@@ -240,6 +243,7 @@ class ColorizationDataModule(LightningDataModule):
             self.batch_size,
             sampler=shared,
             num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
             worker_init_fn=limit_worker_threads,
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -107,10 +108,11 @@ class LabPairs(PhotoSet):
         raise TypeError("pairs of NumPy files hold pixels, not encoded photographs")
 
     def picture(self, index: int, least: int | None = None) -> Image.Image:
-        """The photograph in RGB, the nearest that sRGB can show."""
+        """The photograph in RGB, the nearest that sRGB can show; `least` as for a JPEG."""
         part = int(np.searchsorted(self.starts, index, side="right")) - 1
         row = index - int(self.starts[part])
-        rgb = to_rgb(self.lightness[index][None], self.chroma[part][row][None])[0]
+        factor = 1 if least is None else max(1, min(self.lightness.shape[1:]) // least)
+        rgb = to_rgb(self.lightness[index][None], self.chroma[part][row][None], factor)[0]
         pixels = (255 * rgb.clamp(0, 1)).round().byte().movedim(0, -1).numpy()
         return Image.fromarray(pixels)
 
@@ -141,8 +143,12 @@ def mapped(file: Path, axes: int, layout: str) -> NDArray[np.uint8]:
     return array
 
 
-def to_rgb(lightness: NDArray[np.uint8], ab: NDArray[np.uint8]) -> torch.Tensor:
-    """OpenCV's 8-bit Lab, (B, H, W) and (B, H, W, 2) -> (B, 3, H, W) RGB, unclipped."""
+def to_rgb(lightness: NDArray[np.uint8], ab: NDArray[np.uint8], factor: int = 1) -> torch.Tensor:
+    """OpenCV's 8-bit Lab, (B, H, W) and (B, H, W, 2) -> (B, 3, H / factor, W / factor) RGB.
+
+    Unclipped; a factor takes means over so many pixels each way.
+    """
     luminance = torch.from_numpy(np.array(lightness)).float()[:, None] * (100 / 255)
     chroma = torch.from_numpy(np.array(ab)).float().movedim(-1, 1) - 128
-    return lab_to_rgb(torch.cat([luminance, chroma], dim=1), clip=False)
+    lab = torch.cat([luminance, chroma], dim=1)
+    return lab_to_rgb(F.avg_pool2d(lab, factor) if factor > 1 else lab, clip=False)
