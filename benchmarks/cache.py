@@ -4,7 +4,8 @@
 
 Both ways take turns on the same pictures: forward, loss, backward, Adam. VGG16 sees 224 x 224
 pixels whatever the pictures' side; its weights are random, which costs the same. The vectors of the
-cached way are read from a cache on disk, memory-mapped, in the time measured. Medians, and the
+cached way are read from a cache on disk, memory-mapped, in the time measured. Seconds are of
+the processor, over all threads, which other work on the machine changes little. Medians, and the
 range of the ratio over the rounds.
 """
 
@@ -22,11 +23,11 @@ from deepcolor.models import create_model
 
 
 def timed(model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: object) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     optimizer.zero_grad()
     model.training_step(batch, 0).backward()
     optimizer.step()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main() -> None:
@@ -58,9 +59,9 @@ def main() -> None:
             live, cached = [], []
             for _ in range(arguments.rounds + 1):
                 live.append(timed(model, optimizer, [rgb]))
-                start = time.perf_counter()
+                start = time.process_time()
                 vectors = torch.stack([cache.vector(key) for key in photos.keys])
-                cached.append(time.perf_counter() - start)
+                cached.append(time.process_time() - start)
                 cached[-1] += timed(model, optimizer, [rgb, vectors])
             ratios = [a / b for a, b in zip(live[1:], cached[1:], strict=True)]  # first: warm-up
             print(

@@ -5,6 +5,7 @@
 The parts are timed by themselves on the batch that the step takes: uint8 RGB to Lab (`convert`),
 Lab to the soft targets and the weights of the rebalanced loss (`encode`). The step is the whole of
 Lightning's: both of these, forward, loss, backward, optimizer. Parts and step take turns; medians.
+On a CPU times are of the processor, over all threads, which other work changes little.
 Also the bytes of tensors that the loss keeps for its backward pass, against a dense target.
 """
 
@@ -24,11 +25,12 @@ from deepcolor.rebalance import rebalancing_weights
 
 
 def seconds(part: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    start = clock()
     part()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def main() -> None:
