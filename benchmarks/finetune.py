@@ -7,7 +7,8 @@ Trainer, starting from lite.photos, for at most so many minutes of processor tim
 all threads of the process, which also loads the photographs. --held-out others are coloured before
 and after by the public call, at their own size, and compared after rounding to 8 bits. The prior of
 the rebalanced AuC is that of the held-out photographs. Prints a Markdown table; the row "grey" has
-no chroma, "tint" the mean ab of the photographs trained on.
+no chroma, "tint" the mean ab of the photographs trained on, "tuned alone" is the model before its
+weights are blended with those of lite.photos.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rg
 from deepcolor.data import ColorizationDataModule, PhotoSet, open_photos
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
-from deepcolor.training import StepSeeds, WeightEMA
+from deepcolor.training import StepSeeds, WeightEMA, blend
 
 BASE = "lite.photos"
 SIDE = 160  # pixels; of the photographs' short side, and of the second half of the base's recipe
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=300)
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--skip", type=int, default=0, help="photographs to leave out before those")
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--decay", type=float, default=0.98, help="of the average of the weights")
@@ -123,7 +125,8 @@ def main() -> None:
     photos = open_photos(arguments.flowers)
     order = torch.randperm(len(photos)).tolist()
     chosen = order[: arguments.train]
-    held_out = order[arguments.train : arguments.train + arguments.held_out]
+    first = arguments.train + arguments.skip
+    held_out = order[first : first + arguments.held_out]
     kept = Subset(photos, held_out)
     means = [split_lab(rgb_to_lab(unit_rgb(photos[i])))[1].mean((1, 2)) for i in chosen]
     rows: dict[str, Colour] = {
@@ -140,7 +143,9 @@ def main() -> None:
         model, told = tune(arguments.flowers, lists, arguments)
     if arguments.save:
         deepcolor.save_model(model, arguments.save)
-    table["fine-tuned"] = measure("tuned", deepcolor.Predictor(model, "cpu"), kept, len(kept))
+    table["tuned alone"] = measure("tuned", deepcolor.Predictor(model, "cpu"), kept, len(kept))
+    blend(model, deepcolor.load_model(BASE))
+    table["fine-tuned"] = measure("blended", deepcolor.Predictor(model, "cpu"), kept, len(kept))
 
     print(f"{len(chosen)} photographs trained on: {told}; {len(kept)} others measured")
     print("| | " + " | ".join(table[BASE]) + " |")

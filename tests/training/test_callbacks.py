@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from deepcolor.models.simple_cnn import SimpleCNN
-from deepcolor.training import PictureGrid, PictureWriter, StepSeeds, WeightEMA
+from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
+from deepcolor.training import PictureGrid, PictureWriter, StepSeeds, WeightEMA, blend
 
 STEPS = 6
 
@@ -60,6 +61,20 @@ def test_the_average_is_the_exponential_one_with_a_decay_that_warms_up(model, tm
 def test_a_decay_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"decay must lie in \[0, 1\), got 1"):
         WeightEMA(1.0)
+
+
+def test_blending_lies_between_the_tuned_model_and_its_start(model):
+    torch.manual_seed(3)
+    start, tuned = SimpleCNN(), copy.deepcopy(model)
+    blend(tuned, start, 0.25)
+    for mixed, mine, old in zip(*(m.parameters() for m in (tuned, model, start)), strict=True):
+        assert torch.allclose(mixed, 0.75 * mine + 0.25 * old, atol=1e-6)  # lerp rounds otherwise
+    with pytest.raises(ValueError, match=r"share must lie in \[0, 1\], got 2"):
+        blend(tuned, start, 2)
+    with pytest.raises(
+        ValueError, match="a SimpleCNN and a VanillaAutoencoder whose layers differ"
+    ):
+        blend(tuned, VanillaAutoencoder())
 
 
 class Judge(Callback):

@@ -1,5 +1,6 @@
 """Training from the command line: one LightningCLI, with the defaults of this house."""
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -205,6 +206,8 @@ def train(arguments: Sequence[str]) -> None:
         CheckpointError: for a checkpoint that is missing, damaged or of another model.
         OSError: for files that cannot be read or written.
     """
+    # Of Lightning's calls to jsonargparse; a user can do nothing about them.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     plain: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
     try:

@@ -1,6 +1,6 @@
 """What a training run needs beyond the Trainer: all of it as callbacks and plugins of Lightning."""
 
-from deepcolor.training.averaging import WeightEMA
+from deepcolor.training.averaging import WeightEMA, blend
 from deepcolor.training.checkpoints import CheckpointError, WholeFileIO, checkpoint_of, find_run
 from deepcolor.training.pictures import PictureGrid, PictureWriter
 from deepcolor.training.seeds import StepSeeds
@@ -12,6 +12,7 @@ __all__ = [
     "StepSeeds",
     "WeightEMA",
     "WholeFileIO",
+    "blend",
     "checkpoint_of",
     "find_run",
 ]
