@@ -122,6 +122,8 @@ class TrainCLI(LightningCLI):
         changes["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), WholeFileIO()]
         if self.subcommand != "fit":  # a run's folder keeps what its fit wrote
             self.save_config_callback = None
+            # Those of the fit; a checkpoint is only read here.
+            warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint")
             changes["logger"] = config["logger"] or False
         elif config["logger"] is None and not config["fast_dev_run"]:
             changes["logger"] = TensorBoardLogger(
@@ -130,6 +132,8 @@ class TrainCLI(LightningCLI):
         given = config["callbacks"] or []
         given = given if isinstance(given, list) else [given]
         changes["callbacks"] = [*given, *self._callbacks(config, given)]
+        if self.subcommand != "fit" and not any(isinstance(c, Checkpoint) for c in given):
+            changes["enable_checkpointing"] = False
         return super().instantiate_trainer(**changes)
 
     def _callbacks(self, config: Any, given: Sequence[Callback]) -> list[Callback]:
