@@ -1,5 +1,6 @@
 """The LightningDataModule that feeds any Colorizer."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,8 +144,9 @@ class ColorizationDataModule(LightningDataModule):
         upright = upright_transform(self.size)
         self.train_set = PhotoPart(
             photos, split.train, self.transform, self.damaged,
-            # A crop of the least area must not be enlarged because it was decoded small.
-            round(eager / self.zoom[0] ** 0.5), self.degrade, self.cache,
+            # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
+            # photograph was decoded small.
+            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade, self.cache,
         )  # fmt: skip
         self.val_set, self.test_set = (
             PhotoPart(photos, part, upright, self.damaged, eager, vectors=self.cache)
@@ -240,7 +242,7 @@ class ColorizationDataModule(LightningDataModule):
             shared = PartSampler(len(part), self.trainer.world_size, self.trainer.global_rank)
         return DataLoader(
             part,
-            self.batch_size,
+            batch_size=self.batch_size,  # by name: Lightning rebuilds it to predict
             sampler=shared,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),

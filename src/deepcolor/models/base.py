@@ -9,6 +9,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.gamut import clamp_to_gamut
@@ -44,6 +45,9 @@ class Colorizer(LightningModule, ABC):
         super().__init__()
         self.lr = lr
         self.weight_decay = weight_decay
+        # Not Lightning's own means: over several processes they weigh by the wrong counts (2.6).
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_psnr = MeanMetric(nan_strategy="disable")
         self.val_auc = AbAuC()
         self.val_ciede2000 = CIEDE2000()
         self.val_colourfulness = Colourfulness()
@@ -185,10 +189,8 @@ class Colorizer(LightningModule, ABC):
         rgb = self._colour(luminance, **self.forward_extras(batch))
         terms = self.loss(luminance, ab, **self.loss_extras(batch))
         total = torch.stack(list(terms.values())).sum()
-        # Means over the pictures of all processes, however many each of them has.
-        self.log(f"{stage}/loss", total, batch_size=len(truth), sync_dist=True)
-        ratio = psnr(rgb, truth).mean()
-        self.log(f"{stage}/psnr", ratio, prog_bar=True, batch_size=len(truth), sync_dist=True)
+        self.val_loss.update(total.expand(len(truth)))  # once a picture
+        self.val_psnr.update(psnr(rgb, truth))
         self.val_auc.update(rgb, truth)
         self.val_ciede2000.update(rgb, truth)
         self.val_colourfulness.update(rgb)
@@ -198,9 +200,13 @@ class Colorizer(LightningModule, ABC):
         figures = {f"{stage}/{k}": v for k, v in self.val_auc.compute().items()}
         share = self.val_colourfulness.compute() / self.true_colourfulness.compute()
         figures[f"{stage}/colourfulness_share"] = share
+        figures[f"{stage}/psnr"] = self.val_psnr.compute()
         self.log_dict(figures, prog_bar=True, sync_dist=True)
         self.log(f"{stage}/ciede2000", self.val_ciede2000.compute(), sync_dist=True)
+        self.log(f"{stage}/loss", self.val_loss.compute(), sync_dist=True)
         for metric in (
+            self.val_loss,
+            self.val_psnr,
             self.val_auc,
             self.val_ciede2000,
             self.val_colourfulness,
