@@ -34,10 +34,8 @@ def lite():
     return deepcolor.load_model("lite.photos")
 
 
-@pytest.fixture
-def photo_folder(tmp_path: Path) -> Path:
+def write_photos(root: Path) -> Path:
     """Twelve small real colour photographs in two folders, as JPEG."""
-    root = tmp_path / "photos"
     for number in range(12):
         source = skimage.data.coffee() if number % 2 else skimage.data.chelsea()
         crop = source[number * 5 : number * 5 + 160, number * 7 : number * 7 + 200]
@@ -45,3 +43,15 @@ def photo_folder(tmp_path: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(crop).save(folder / f"{number:02}.jpg", quality=90)
     return root
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """Photographs of a test's own, to change at will."""
+    return write_photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def same_photos(tmp_path_factory) -> Path:
+    """The same for all tests, to be read only."""
+    return write_photos(tmp_path_factory.mktemp("same") / "photos")

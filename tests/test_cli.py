@@ -523,7 +523,7 @@ def test_train_fit_ends_with_a_weights_file_that_colorizes(photo_folder, photo, 
     small = (
         f"--data.path {photo_folder} --data.shares null --data.size 64 --data.batch_size 3"
         " --data.workers 0 --data.held_out 3 --trainer.max_steps 4 --trainer.val_check_interval 2"
-        " --trainer.callbacks null --trainer.logger.init_args.save_dir runs"
+        " --data.grey_below 0"
     )
     done = subprocess.run(
         [command, "train", "fit", "--config", recipe, *small.split()],
@@ -549,6 +549,4 @@ def test_training_without_photographs_says_so(tmp_path):
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(
-        "none: neither a folder nor a tar archive of photographs"
-    )
+    assert "none: neither a folder nor a tar archive" in done.stderr.splitlines()[-1]

@@ -12,7 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
 FLOORS = ["color", "gamut", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics",
           "data", "models", "weights", "images", "upsample", "pixels", "inference", "video",
-          "evaluation", "cli"]
+          "evaluation", "training", "cli"]
 # fmt: on
 LONGEST = 350
 

@@ -92,6 +92,15 @@ def test_a_recipe_builds_its_model(path):
     assert recipe["data"]["size"] % kind.stride == 0
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_a_recipe_says_nothing_that_the_command_does_not_know(path):
+    recipe = yaml.safe_load(path.read_text())
+    assert set(recipe) <= {"seed_everything", "name", "ema", "model", "data", "trainer"}
+    assert set(recipe["trainer"]) <= set(inspect.signature(Trainer).parameters)
+    # Logger and checkpoints are the command's, alike for all.
+    assert not {"logger", "callbacks"} & set(recipe["trainer"])
+
+
 def test_every_model_that_trains_has_a_recipe():
     built = {yaml.safe_load(path.read_text())["model"]["class_path"] for path in RECIPES}
     missing = [

@@ -197,6 +197,7 @@ def train(context: typer.Context) -> None:
     All arguments go to LightningCLI; deepcolor train --help lists its own.
     """
     try:
+        from deepcolor.cli.train import BAD_ARGUMENTS
         from deepcolor.cli.train import train as run
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "jsonargparse":
@@ -205,8 +206,38 @@ def train(context: typer.Context) -> None:
             raise ValueError(
                 "training needs an extra: pip install 'deepcolor-lightning[train]'"
             ) from error
-    with one_line_errors((FileNotFoundError,)):  # anything else may be a bug: show where
+    with one_line_errors(BAD_ARGUMENTS):  # anything else may be a bug: show where
         run(context.args)
+
+
+@app.command()
+def features(
+    photos: Annotated[
+        str, typer.Argument(help="What is trained on: as --data.path of deepcolor train.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The cache to write, .safetensors.")
+    ],
+    weights: Annotated[str, typer.Option(help="File of the classifier's weights.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Of the model to train, which says its classifier.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Any classifier of timm instead, with its preprocessing.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photographs at once.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Compute the global vectors of photographs once, for models that are told by a classifier.
+
+    Stopped runs go on where they were. docs/training.md tells more.
+    """
+    with one_line_errors():
+        from deepcolor.cli import features as work
+
+        path = work.features(photos, output, recipe, backbone, weights, batch_size, workers, device)
+        typer.echo(f"vectors: {path}")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from deepcolor.data.datamodule import ColorizationDataModule
 from deepcolor.data.datasets import DamagedPhotoError, ListedPhotos, PhotoFolder, PhotoSet
 from deepcolor.data.degrade import Degradations, Degraded
-from deepcolor.data.features import VectorSet, cache_vectors
+from deepcolor.data.features import CacheError, VectorCache, VectorSet, cache_vectors
 from deepcolor.data.pairs import LabPairs
 from deepcolor.data.sampling import EpochSampler, ResumableLoader
 from deepcolor.data.shards import TarPhotos
@@ -11,6 +11,7 @@ from deepcolor.data.sources import open_photos
 from deepcolor.data.tables import HuggingFacePhotos
 
 __all__ = [
+    "CacheError",
     "ColorizationDataModule",
     "DamagedPhotoError",
     "Degradations",
@@ -23,6 +24,7 @@ __all__ = [
     "PhotoSet",
     "ResumableLoader",
     "TarPhotos",
+    "VectorCache",
     "VectorSet",
     "cache_vectors",
     "open_photos",

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 from deepcolor.data.augment import training_transform, upright_transform
 from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, shortened
 from deepcolor.data.degrade import Degradations
+from deepcolor.data.features import VectorCache
 from deepcolor.data.filters import GREY_BELOW, cached_scan
 from deepcolor.data.parts import PhotoPart
-from deepcolor.data.sampling import EpochSampler, ResumableLoader
+from deepcolor.data.sampling import EpochSampler, PartSampler, ResumableLoader
 from deepcolor.data.sources import open_photos
 from deepcolor.data.splits import PARTS, Split, listed_split, seeded_split
 from deepcolor.data.tables import ImageTable
@@ -48,12 +49,15 @@ class ColorizationDataModule(LightningDataModule):
         degrade: show the network old photographs made of the training pictures.
         grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
             0 keeps all.
+        vectors: file of their global vectors, by `deepcolor features`; batches are then (rgb,
+            vector), for models made with features="given".
         shares: how often the photographs of a source (a tar's or a top folder's name) come an
             epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
         seed: of the split, the order and the augmentations.
 
     Raises (in `setup`):
         FileNotFoundError: for a path, a list, or photographs of a list that do not exist.
+        CacheError: for vectors that are missing, damaged, stale, or not of all photographs.
         ValueError: if there are too few photographs to split, if all of a part are grey or
             damaged, or for arguments out of range.
     """
@@ -73,6 +77,7 @@ class ColorizationDataModule(LightningDataModule):
         jitter: bool = False,
         degrade: Degradations | None = None,
         grey_below: float = GREY_BELOW,
+        vectors: str | None = None,
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
@@ -80,6 +85,8 @@ class ColorizationDataModule(LightningDataModule):
         self.save_hyperparameters(ignore=["path", "degrade"])
         if held_out is not None and lists is not None:
             raise ValueError("held_out draws a split, lists gives one: name one of them")
+        if degrade is not None and vectors is not None:
+            raise ValueError("vectors are of clean photographs: degrade needs a live classifier")
         if isinstance(path, (str, Path)):
             self.hparams["path"] = str(path)
         self.path = path
@@ -93,6 +100,9 @@ class ColorizationDataModule(LightningDataModule):
         self.zoom = zoom
         self.degrade = degrade
         self.grey_below = grey_below
+        self.vectors = vectors
+        self.cache: VectorCache | None = None
+        """Opened by `setup`; a model that takes vectors checks it against its classifier."""
         self.shares = dict(shares or {})
         self.seed = seed
         self.photos: PhotoSet | None = None
@@ -123,6 +133,9 @@ class ColorizationDataModule(LightningDataModule):
                 split = seeded_split(len(photos), self.split, self.seed, self.held_out)
             except ValueError as error:
                 raise ValueError(f"{self._place}: {error}") from error
+        if self.vectors is not None:
+            self.cache = VectorCache(self.vectors)
+            self.cache.check(photos)
         self.damaged = torch.zeros(len(photos), dtype=torch.uint8)
         self.damaged.share_memory_()  # type: ignore[no-untyped-call]
         if self.grey_below > 0:
@@ -133,10 +146,12 @@ class ColorizationDataModule(LightningDataModule):
             photos, split.train, self.transform, self.damaged,
             # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
             # photograph was decoded small.
-            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade,
+            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade, self.cache,
         )  # fmt: skip
-        self.val_set = PhotoPart(photos, split.val, upright, self.damaged, eager)
-        self.test_set = PhotoPart(photos, split.test, upright, self.damaged, eager)
+        self.val_set, self.test_set = (
+            PhotoPart(photos, part, upright, self.damaged, eager, vectors=self.cache)
+            for part in (split.val, split.test)
+        )
         self.training_weights = [self.shares.get(photos.sources[i], 1.0) for i in split.train]
         self.photos = photos
 
@@ -222,9 +237,13 @@ class ColorizationDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def _evaluation(self, part: PhotoPart) -> DataLoader[Any]:
+        shared = None
+        if self.trainer is not None and self.trainer.world_size > 1:
+            shared = PartSampler(len(part), self.trainer.world_size, self.trainer.global_rank)
         return DataLoader(
             part,
-            self.batch_size,
+            batch_size=self.batch_size,  # by name: Lightning rebuilds it to predict
+            sampler=shared,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=limit_worker_threads,

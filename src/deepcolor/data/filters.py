@@ -112,7 +112,10 @@ def read_cache(file: Path) -> dict[int, float]:
         return {}
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return dict(zip(arrays["prints"].tolist(), arrays["figures"].tolist(), strict=True))
+            prints, figures = arrays["prints"], arrays["figures"]
+        if prints.ndim != 1 or prints.shape != figures.shape:
+            raise ValueError(f"{prints.shape} prints, {figures.shape} figures")
+        return dict(zip(prints.tolist(), figures.tolist(), strict=True))
     except Exception as error:  # zipfile's, zlib's and NumPy's errors have no common base
         warnings.warn(f"{file} is damaged ({error}); it is made anew", stacklevel=2)
         return {}

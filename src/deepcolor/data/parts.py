@@ -1,6 +1,7 @@
 """One part of a split as a data set: decoded, transformed, never stopped by a damaged file."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from PIL import Image
@@ -10,6 +11,7 @@ from torch.utils.data import Dataset
 from deepcolor.data.augment import seeded
 from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, Transform
 from deepcolor.data.degrade import Degradations, Degraded
+from deepcolor.data.features import VectorCache
 from deepcolor.data.sampling import Draw
 
 __all__ = ["PhotoPart"]
@@ -17,7 +19,10 @@ __all__ = ["PhotoPart"]
 LONGEST_RUN = 100  # damaged photographs in a row, drawn at random: more say that all are
 
 
-class PhotoPart(Dataset[Tensor | Degraded]):
+Item: TypeAlias = Tensor | Degraded | tuple[Tensor, Tensor]
+
+
+class PhotoPart(Dataset[Item]):
     """Some photographs of a source, by place; what is random about one follows from its draw.
 
     A photograph that cannot be decoded is noted in `damaged`, and another of the part is given in
@@ -30,6 +35,7 @@ class PhotoPart(Dataset[Tensor | Degraded]):
         damaged: (len(photos),) uint8 in shared memory, in which workers note what they skip.
         least: side in pixels below which photographs are not decoded smaller.
         degradations: of what the network sees; None gives the photograph alone.
+        vectors: of the photographs; with it an item is (rgb, vector).
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class PhotoPart(Dataset[Tensor | Degraded]):
         damaged: Tensor,
         least: int | None = None,
         degradations: Degradations | None = None,
+        vectors: VectorCache | None = None,
     ) -> None:
         self.photos = photos
         self.indices = list(indices)
@@ -47,11 +54,12 @@ class PhotoPart(Dataset[Tensor | Degraded]):
         self.damaged = damaged
         self.least = least
         self.degradations = degradations
+        self.vectors = vectors
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, draw: Draw | int) -> Tensor | Degraded:
+    def __getitem__(self, draw: Draw | int) -> Item:
         """The picture of a draw of `EpochSampler`; a plain place is its own seed.
 
         Raises:
@@ -61,16 +69,19 @@ class PhotoPart(Dataset[Tensor | Degraded]):
         if not 0 <= place < len(self.indices):
             raise IndexError(f"place {place} of {len(self.indices)}")
         with seeded(seed):
-            image = self._readable(place)
+            index, image = self._readable(place)
             rgb: Tensor = self.transform(image)
+            if self.vectors is not None:
+                return rgb, self.vectors.vector(self.photos.keys[index])
             return rgb if self.degradations is None else Degraded(rgb, self.degradations(rgb))
 
-    def _readable(self, place: int) -> Image.Image:
+    def _readable(self, place: int) -> tuple[int, Image.Image]:
+        """The photograph at a place, or another one, with its number in the source."""
         last: DamagedPhotoError | None = None
         for _ in range(LONGEST_RUN):
             index = self.indices[place]
             try:
-                return self.photos.picture(index, self.least)
+                return index, self.photos.picture(index, self.least)
             except DamagedPhotoError as error:
                 self.damaged[index] = 1
                 last = error

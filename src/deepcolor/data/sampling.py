@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data.distributed import DistributedSampler
 
-__all__ = ["Draw", "EpochSampler", "ResumableLoader"]
+__all__ = ["Draw", "EpochSampler", "PartSampler", "ResumableLoader"]
 
 Draw: TypeAlias = tuple[int, int]
 """A photograph's place in its data set, and the seed of what is random about this sight of it."""
@@ -86,6 +86,34 @@ class EpochSampler(DistributedSampler[Any]):
 
     def __len__(self) -> int:
         return (self.total - self.rank + self.num_replicas - 1) // self.num_replicas
+
+
+class PartSampler(DistributedSampler[Any]):
+    """Every place of a data set once, in order, shared out among devices without repeats.
+
+    torch's own and Lightning's repeat some places so that all devices have as many, and figures
+    then differ from those of one device. It is a DistributedSampler so that Lightning leaves it.
+
+    Args:
+        count: places.
+        replicas: devices that share them.
+        rank: which of them this is, from 0.
+
+    Raises:
+        ValueError: if there are fewer places than devices.
+    """
+
+    def __init__(self, count: int, replicas: int, rank: int) -> None:
+        if count < replicas:
+            raise ValueError(f"{count} photographs are too few to be shared by {replicas} devices")
+        super().__init__(range(count), replicas, rank, shuffle=False)  # type: ignore[arg-type]
+        self.places = range(rank, count, replicas)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 class ResumableLoader(DataLoader[Any]):

@@ -9,6 +9,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.gamut import clamp_to_gamut
@@ -44,6 +45,9 @@ class Colorizer(LightningModule, ABC):
         super().__init__()
         self.lr = lr
         self.weight_decay = weight_decay
+        # Not Lightning's own means: over several processes they weigh by the wrong counts (2.6).
+        self.val_loss = MeanMetric(nan_strategy="disable")
+        self.val_psnr = MeanMetric(nan_strategy="disable")
         self.val_auc = AbAuC()
         self.val_ciede2000 = CIEDE2000()
         self.val_colourfulness = Colourfulness()
@@ -164,26 +168,45 @@ class Colorizer(LightningModule, ABC):
         return total
 
     def validation_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
-        """Log the loss and the figures of `metrics` on an RGB batch."""
+        """Log the loss and the figures of `metrics` on an RGB batch, as val/..."""
+        self._measure(batch, "val")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures that are taken over the whole set."""
+        self._log_figures("val")
+
+    def test_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> None:
+        """As `validation_step`, as test/..."""
+        self._measure(batch, "test")
+
+    def on_test_epoch_end(self) -> None:
+        """As `on_validation_epoch_end`."""
+        self._log_figures("test")
+
+    def _measure(self, batch: Tensor | Sequence[Any], stage: str) -> None:
         truth = self._rgb(batch)
         luminance, ab = split_lab(rgb_to_lab(truth))
         rgb = self._colour(luminance, **self.forward_extras(batch))
         terms = self.loss(luminance, ab, **self.loss_extras(batch))
-        count = len(luminance)
-        self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=count)
-        self.log("val/psnr", psnr(rgb, truth).mean(), prog_bar=True, batch_size=count)
+        total = torch.stack(list(terms.values())).sum()
+        self.val_loss.update(total.expand(len(truth)))  # once a picture
+        self.val_psnr.update(psnr(rgb, truth))
         self.val_auc.update(rgb, truth)
         self.val_ciede2000.update(rgb, truth)
         self.val_colourfulness.update(rgb)
         self.true_colourfulness.update(truth)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the figures that are taken over the whole set."""
-        self.log_dict({f"val/{k}": v for k, v in self.val_auc.compute().items()}, prog_bar=True)
-        self.log("val/ciede2000", self.val_ciede2000.compute())
+    def _log_figures(self, stage: str) -> None:
+        figures = {f"{stage}/{k}": v for k, v in self.val_auc.compute().items()}
         share = self.val_colourfulness.compute() / self.true_colourfulness.compute()
-        self.log("val/colourfulness_share", share, prog_bar=True)
+        figures[f"{stage}/colourfulness_share"] = share
+        figures[f"{stage}/psnr"] = self.val_psnr.compute()
+        self.log_dict(figures, prog_bar=True, sync_dist=True)
+        self.log(f"{stage}/ciede2000", self.val_ciede2000.compute(), sync_dist=True)
+        self.log(f"{stage}/loss", self.val_loss.compute(), sync_dist=True)
         for metric in (
+            self.val_loss,
+            self.val_psnr,
             self.val_auc,
             self.val_ciede2000,
             self.val_colourfulness,

@@ -173,6 +173,21 @@ class GlobalVectorColorizer(RegressionColorizer):
         self.network.features = self.make_classifier(weights).to(self.device)
         self.hparams["features"] = "live"  # weights files say so, and hold the classifier
 
+    def vector_tag(self) -> str:
+        """How vectors given to this model must have been made: `GlobalFeatures.tag`."""
+        with torch.device("meta"):  # no weights are made
+            return self.make_classifier(None).tag
+
+    def setup(self, stage: str) -> None:
+        """Refuse cached vectors of another classifier, before the first of them is used.
+
+        Raises:
+            ValueError: naming both; from a data module that has a `cache`.
+        """
+        cache = getattr(getattr(self.trainer, "datamodule", None), "cache", None)
+        if cache is not None:
+            cache.require(self.network.features or self.vector_tag())
+
     def global_vector(self, luminance: Tensor) -> Tensor:
         """The live classifier's answer, as a cache keeps it: (B, 1, H, W) L -> (B, width).
 
