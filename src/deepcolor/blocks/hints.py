@@ -1,0 +1,158 @@
+"""What a few true colours tell about the rest of a picture: regression with a learned kernel.
+
+A network's chroma is wrong by some error at every place, and errors are alike at like places: on
+one wall, on both sleeves, a little over the whole picture. So the error seen at a hint is passed
+on to each place as far as that is like the hint's: Gaussian process regression, whose kernel is a
+sum of four, from the near to the whole picture, on position, luminance and the decoder's features.
+Without hints nothing is added, not even a rounding error; at a hint its colour is met; hints that
+say the same count once. Nothing depends on the number of hints, so few train for many.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deepcolor.guidance import Hints, resize_hints
+
+__all__ = ["HintSpread", "Places"]
+
+# Share of the error's variance, width in position (1 is the root of the area) and in L: a start
+# that is useful untrained, 31.0 dB with 100 hints and 26.7 with 10 on ten photographs of BSDS.
+KERNELS = ((0.3, 0.03, 10.0), (0.3, 0.1, 15.0), (0.2, 0.3, 20.0), (0.2, 9.0, 40.0))
+NOISE = 0.05  # variance of what a hint is off by, as a share of the error's at a usual place
+DIMENSIONS = 8  # of the features' part of a key, in each kernel
+START = 0.05  # deviation of the features' weights at the start: they bend the kernels a little
+STEEPEST = 2.0  # log of the most that the features raise or lower the expected error by
+MOST = 1024  # hinted squares that are solved for; of more, evenly taken ones
+ROWS = 8192  # places that are told at once, which bounds memory
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where errors are alike: the places of one picture, row by row.
+
+    Attributes:
+        keys: (M, N, D), of M kernels; a distance of 1 is one width.
+        amplitude: (M, N), roots of the kernels' variances.
+    """
+
+    keys: Tensor
+    amplitude: Tensor
+
+    def __getitem__(self, chosen: Tensor | slice) -> "Places":
+        """Some of the places."""
+        return Places(self.keys[:, chosen], self.amplitude[:, chosen])
+
+    def __len__(self) -> int:
+        return self.keys.shape[1]
+
+    def covariance(self, other: "Places") -> Tensor:
+        """Of the errors here and there, in units of a usual error's variance: (N, n)."""
+        square = (
+            self.keys.square().sum(-1)[:, :, None]
+            + other.keys.square().sum(-1)[:, None]
+            - 2 * self.keys @ other.keys.mT
+        )
+        alike = torch.exp(-0.5 * square.clamp(min=0))
+        return (self.amplitude[:, :, None] * alike * other.amplitude[:, None]).sum(dim=0)
+
+
+class HintSpread(nn.Module):
+    """Corrects predicted chroma by hints.
+
+    Args:
+        channels: of the features that tell which places are alike; with 0, position and luminance
+            alone do.
+    """
+
+    def __init__(self, channels: int = 0) -> None:
+        super().__init__()
+        share, position, lightness = torch.tensor(KERNELS).log().unbind(dim=1)
+        self.log_share = nn.Parameter(share)
+        self.log_position = nn.Parameter(position)
+        self.log_lightness = nn.Parameter(lightness)
+        self.log_noise = nn.Parameter(torch.tensor(math.log(NOISE)))
+        self.features = nn.Parameter(START * torch.randn(len(KERNELS), DIMENSIONS, channels))
+        self.error = nn.Parameter(torch.zeros(len(KERNELS), channels))
+
+    @property
+    def noise(self) -> Tensor:
+        """Variance of what a hint is off by, in units of a usual error's variance."""
+        return self.log_noise.exp()
+
+    def places(self, luminance: Tensor, features: Tensor | None = None) -> list[Places]:
+        """What is alike in each picture of a batch.
+
+        Args:
+            luminance: (B, 1, h, w) L in [0, 100], on the grid of the chroma.
+            features: (B, channels, h, w), or None if there are no channels.
+        """
+        batch, _, height, width = luminance.shape
+        if features is None:
+            features = luminance.new_zeros(batch, 0, height, width)
+        with torch.autocast(luminance.device.type, enabled=False):
+            rows = torch.arange(height, device=luminance.device) / math.sqrt(height * width)
+            columns = torch.arange(width, device=luminance.device) / math.sqrt(height * width)
+            position = torch.cartesian_prod(rows, columns)  # (N, 2)
+            lightness = luminance.float().flatten(1)[..., None]  # (B, N, 1)
+            told = features.float().flatten(2).mT  # (B, N, C)
+            found = []
+            for own, feature in zip(lightness, told, strict=True):
+                parts = [
+                    position * (-self.log_position).exp()[:, None, None],
+                    own * (-self.log_lightness).exp()[:, None, None],
+                    feature @ self.features.mT,
+                ]
+                more = STEEPEST * torch.tanh(feature @ self.error.T / STEEPEST).T  # (M, N)
+                keys = torch.cat(parts, dim=-1)
+                # Keys about 0: squared distances lose the fewest digits.
+                keys = keys - keys.mean(dim=1, keepdim=True)
+                found.append(Places(keys, (0.5 * self.log_share[:, None] + more).exp()))
+        return found
+
+    def forward(self, ab: Tensor, hints: Hints, places: list[Places]) -> Tensor:
+        """Correct chroma.
+
+        Args:
+            ab: (B, 2, h, w), as predicted, in CIELAB units.
+            hints: of any size.
+            places: by `places`, for the same grid.
+
+        Returns:
+            (B, 2, h, w). Pictures without hints are exactly what they were.
+        """
+        size = (ab.shape[-2], ab.shape[-1])
+        small = resize_hints(hints, size)
+        corrected = []
+        with torch.autocast(ab.device.type, enabled=False):
+            for chroma, colour, mask, where in zip(
+                ab.float(), small.ab, small.mask, places, strict=True
+            ):
+                chosen = mask.flatten().nonzero()[:, 0]
+                if not len(chosen):
+                    corrected.append(chroma)
+                    continue
+                error = (colour - chroma).flatten(1)[:, chosen].T  # (n, 2)
+                weight = mask.flatten()[chosen]
+                added = self._spread(where, chosen, error, weight)
+                corrected.append(chroma + added.T.view_as(chroma))
+        return torch.stack(corrected)
+
+    def _spread(self, where: Places, chosen: Tensor, error: Tensor, weight: Tensor) -> Tensor:
+        """(n, 2) errors at the places numbered by (n,) `chosen` -> (N, 2) at all places."""
+        every = -(-len(chosen) // MOST)
+        known = where[chosen[::every]]
+        gain = torch.linalg.solve(
+            known.covariance(known) + torch.diag(self.noise / weight[::every]), error[::every]
+        )
+        added = torch.cat(
+            [
+                where[slice(start, start + ROWS)].covariance(known) @ gain
+                for start in range(0, len(where), ROWS)
+            ]
+        )
+        if every > 1:  # those left out are at least right themselves
+            added = added.index_copy(0, chosen, error)
+        return added
