@@ -9,6 +9,7 @@ say the same count once. Nothing depends on the number of hints, so few train fo
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,8 @@ START = 0.05  # deviation of the features' weights at the start: they bend the k
 STEEPEST = 2.0  # log of the most that the features raise or lower the expected error by
 MOST = 1024  # hinted squares that are solved for; of more, evenly taken ones
 ROWS = 8192  # places that are told at once, which bounds memory
+LEAST_LEFT = 0.02  # share of the variance that no hint explains
+BIN_VARIANCE = 25.0  # of a distribution as narrow as the bins' soft encoding, in CIELAB units
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Places:
         )
         alike = torch.exp(-0.5 * square.clamp(min=0))
         return (self.amplitude[:, :, None] * alike * other.amplitude[:, None]).sum(dim=0)
+
+    def variance(self) -> Tensor:
+        """Of the error at each place, in units of a usual error's: (N,)."""
+        return self.amplitude.square().sum(dim=0)
 
 
 class HintSpread(nn.Module):
@@ -123,8 +130,7 @@ class HintSpread(nn.Module):
         Returns:
             (B, 2, h, w). Pictures without hints are exactly what they were.
         """
-        size = (ab.shape[-2], ab.shape[-1])
-        small = resize_hints(hints, size)
+        small = resize_hints(hints, (ab.shape[-2], ab.shape[-1]))
         corrected = []
         with torch.autocast(ab.device.type, enabled=False):
             for chroma, colour, mask, where in zip(
@@ -135,24 +141,75 @@ class HintSpread(nn.Module):
                     corrected.append(chroma)
                     continue
                 error = (colour - chroma).flatten(1)[:, chosen].T  # (n, 2)
-                weight = mask.flatten()[chosen]
-                added = self._spread(where, chosen, error, weight)
+                every = -(-len(chosen) // MOST)
+                known, matrix = self._known(where, chosen[::every], mask)
+                gain = torch.linalg.solve(matrix, error[::every])
+                added = torch.cat([part.covariance(known) @ gain for part in _parts(where)])
+                if every > 1:  # those left out are at least right themselves
+                    added = added.index_copy(0, chosen, error)
                 corrected.append(chroma + added.T.view_as(chroma))
         return torch.stack(corrected)
 
-    def _spread(self, where: Places, chosen: Tensor, error: Tensor, weight: Tensor) -> Tensor:
-        """(n, 2) errors at the places numbered by (n,) `chosen` -> (N, 2) at all places."""
-        every = -(-len(chosen) // MOST)
-        known = where[chosen[::every]]
-        gain = torch.linalg.solve(
-            known.covariance(known) + torch.diag(self.noise / weight[::every]), error[::every]
-        )
-        added = torch.cat(
-            [
-                where[slice(start, start + ROWS)].covariance(known) @ gain
-                for start in range(0, len(where), ROWS)
-            ]
-        )
-        if every > 1:  # those left out are at least right themselves
-            added = added.index_copy(0, chosen, error)
-        return added
+    def unexplained(self, size: tuple[int, int], hints: Hints, places: list[Places]) -> Tensor:
+        """What hints leave of the error's variance at each place: (B, 1, h, w), in (0, 1]."""
+        small = resize_hints(hints, size)
+        left = []
+        for mask, where in zip(small.mask, places, strict=True):
+            chosen = mask.flatten().nonzero()[:, 0]
+            share = torch.ones_like(mask)
+            if len(chosen):
+                known, matrix = self._known(where, chosen[:: -(-len(chosen) // MOST)], mask)
+                explained = []
+                for part in _parts(where):
+                    towards = part.covariance(known)  # (N, n)
+                    solved = torch.linalg.solve(matrix, towards.T)
+                    explained.append((towards * solved.T).sum(dim=1) / part.variance())
+                share = 1 - torch.cat(explained).view_as(mask)
+            left.append(share)
+        return torch.stack(left).clamp(LEAST_LEFT, 1)
+
+    @torch.no_grad()
+    def condition(
+        self, probability: Tensor, centres: Tensor, hints: Hints, places: list[Places]
+    ) -> Tensor:
+        """What is likely once hints are known.
+
+        The regression tells mean and variance of the error at each place. Distributions are
+        multiplied by the Gaussian that brings their own mean and variance to these.
+
+        Args:
+            probability: (B, Q, h, w), summing to 1 over Q.
+            centres: (Q, 2) ab of the bins, in CIELAB units.
+            hints: of any size.
+            places: by `places`, for the same grid.
+
+        Returns:
+            (B, Q, h, w), summing to 1; unchanged where there are no hints.
+        """
+        size = (probability.shape[-2], probability.shape[-1])
+        with torch.autocast(probability.device.type, enabled=False):
+            probability = probability.float()
+            mean = torch.einsum("bqhw,qc->bchw", probability, centres)
+            square = torch.einsum("bqhw,q->bhw", probability, centres.square().sum(dim=1))
+            variance = (square[:, None] - mean.square().sum(dim=1, keepdim=True)) / 2
+            left = self.unexplained(size, hints, places)
+            towards = mean + (self(mean, hints, places) - mean) / (1 - left).clamp(min=LEAST_LEFT)
+            precision = (1 / left - 1) / variance.clamp(min=BIN_VARIANCE)
+            distance = (
+                centres.square().sum(dim=1)[:, None, None]
+                - 2 * torch.einsum("bchw,qc->bqhw", towards, centres)
+                + towards.square().sum(dim=1, keepdim=True)
+            )
+            weighed = probability.log() - 0.5 * precision * distance
+            return torch.softmax(weighed, dim=1)
+
+    def _known(self, where: Places, chosen: Tensor, mask: Tensor) -> tuple[Places, Tensor]:
+        """The hinted places, and the covariance of what is seen there: (n, n)."""
+        known = where[chosen]
+        noise = torch.diag(self.noise / mask.flatten()[chosen])
+        return known, known.covariance(known) + noise
+
+
+def _parts(where: Places) -> Iterator[Places]:
+    for start in range(0, len(where), ROWS):
+        yield where[start : start + ROWS]

@@ -1,7 +1,9 @@
 """From a picture to a coloured picture: the one inference path that serves every model."""
 
 from deepcolor.inference.network import QUALITIES, Quality, predict_ab, predict_lab
-from deepcolor.inference.predictor import Predictor, choose_device, colorize, transfer_chroma
+from deepcolor.inference.predictor import Predictor, choose_device, colorize
+from deepcolor.inference.suggest import suggest_hints
+from deepcolor.inference.transfer import transfer_chroma
 
 __all__ = [
     "QUALITIES",
@@ -11,5 +13,6 @@ __all__ = [
     "colorize",
     "predict_ab",
     "predict_lab",
+    "suggest_hints",
     "transfer_chroma",
 ]

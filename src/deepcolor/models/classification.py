@@ -1,7 +1,7 @@
 """The family whose networks say which colours are likely at each place."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,11 @@ from deepcolor.models.loaders import plain_loader
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import AbPrior, rebalancing_weights
 
-__all__ = ["Change", "ClassificationColorizer"]
+__all__ = ["ClassificationColorizer", "Vary"]
 
 PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
 PRIOR_SEED = 0
-Change = Callable[[Tensor], Tensor]  # of (B, Q, h, w) logits
+Vary = Callable[[Tensor], Iterable[Tensor]]  # of (B, Q, h, w) logits
 
 
 class ClassificationColorizer(Colorizer):
@@ -90,22 +90,40 @@ class ClassificationColorizer(Colorizer):
         places = spread.places(F.avg_pool2d(luminance, self.grain))
         return self.coarse_logits(luminance), places, spread.noise
 
+    def distribution(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        """How likely each bin is at each place.
+
+        Args:
+            luminance: as for `forward`.
+            guidance: as for `forward`.
+
+        Returns:
+            (B, Q, h, w) on the grid of `coarse_ab`, summing to 1 over the bins.
+        """
+        self.check_input(luminance, guidance)
+        return torch.softmax(self.coarse_logits(luminance).float(), dim=1)
+
     def answers(
         self,
         luminance: Tensor,
         guidance: Guidance | None,
         temperature: float | None,
-        changes: Sequence[Change],
-    ) -> tuple[Tensor, Tensor]:
-        """Several colourings out of one run of the network: one for each change of its logits.
+        vary: Vary,
+    ) -> Tensor:
+        """Several colourings out of one run of the network.
+
+        Args:
+            luminance: as for `forward`.
+            guidance: as for `forward`.
+            temperature: as for `coarse_ab`.
+            vary: gives k times logits to decode, (B, Q, h, w), for the network's.
 
         Returns:
-            (B, 2 k, h, w) ab, each as by `coarse_ab`, and (B, Q, h, w) logits, unchanged.
+            (B, 2 k, h, w): ab as by `coarse_ab`, k times.
         """
         self.check_input(luminance, guidance)
-        logits = self.coarse_logits(luminance)
-        ab = [self.decode(change(logits), temperature) for change in changes]
-        return torch.cat(ab, dim=1), logits
+        varied = vary(self.coarse_logits(luminance))
+        return torch.cat([self.decode(logits, temperature) for logits in varied], dim=1)
 
     def coarse_ab(
         self,
@@ -113,7 +131,7 @@ class ClassificationColorizer(Colorizer):
         guidance: Guidance | None = None,
         temperature: float | None = None,
     ) -> Tensor:
-        return self.answers(luminance, guidance, temperature, [lambda logits: logits])[0]
+        return self.answers(luminance, guidance, temperature, lambda logits: [logits])
 
     def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
         ab = self.coarse_ab(luminance, guidance)

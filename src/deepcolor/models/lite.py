@@ -6,7 +6,6 @@ what comes out; without hints they change nothing.
 """
 
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,7 +19,7 @@ from deepcolor.blocks.hints import HintSpread, Places
 from deepcolor.guidance import Guidance, Hints, simulate_hints
 from deepcolor.losses.chroma import chroma_huber
 from deepcolor.models.base import Colorizer
-from deepcolor.models.classification import Change, ClassificationColorizer
+from deepcolor.models.classification import ClassificationColorizer, Vary
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["Lite"]
@@ -100,7 +99,7 @@ class Lite(ClassificationColorizer):
         self.network = LiteNetwork(self.quantizer.bins, weights, hints)
         self.network.to(memory_format=torch.channels_last)  # faster on CPU and GPU alike
         for part in self._frozen():
-            part.requires_grad_(False)
+            part.requires_grad_(False).eval()
 
     def _frozen(self) -> list[nn.Module]:
         network = self.network
@@ -144,21 +143,31 @@ class Lite(ClassificationColorizer):
         spread = self.network.hints
         return logits, spread.places(self._small(luminance), features), spread.noise
 
+    def distribution(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        if not isinstance(guidance, Hints) or self.network.hints is None:
+            return super().distribution(luminance, guidance)
+        self.check_input(luminance, guidance)
+        logits, features = self.run(luminance)
+        spread = self.network.hints
+        places = spread.places(self._small(luminance), features)
+        probability = torch.softmax(logits.float(), dim=1)
+        return spread.condition(probability, self.quantizer.centres, guidance, places)
+
     def answers(
         self,
         luminance: Tensor,
         guidance: Guidance | None,
         temperature: float | None,
-        changes: Sequence[Change],
-    ) -> tuple[Tensor, Tensor]:
+        vary: Vary,
+    ) -> Tensor:
         self.check_input(luminance, guidance)
         logits, features = self.run(luminance)
-        ab = [self.decode(change(logits), temperature) for change in changes]
+        ab = [self.decode(varied, temperature) for varied in vary(logits)]
         if isinstance(guidance, Hints) and self.network.hints is not None:
             spread = self.network.hints
             places = spread.places(self._small(luminance), features)
             ab = [spread(one, guidance, places) for one in ab]
-        return torch.cat(ab, dim=1), logits
+        return torch.cat(ab, dim=1)
 
     def _small(self, luminance: Tensor) -> Tensor:
         return F.avg_pool2d(luminance, self.grain)
