@@ -468,7 +468,7 @@ def test_a_list_of_pictures_takes_a_list_of_guidance(grey):
 
 
 def test_guidance_that_does_not_fit_is_refused(grey, lite):
-    with pytest.raises(TypeError, match="Lite takes no Hints; guidance it takes: none"):
+    with pytest.raises(TypeError, match="Lite takes no Hints with hints=False"):
         deepcolor.colorize(grey, model=lite, guidance=dots(256, 256, (5, 5)))
     with pytest.raises(TypeError, match="guidance must be Hints, GlobalHints or an Exemplar"):
         deepcolor.colorize(grey, model=Told(), guidance=[None])

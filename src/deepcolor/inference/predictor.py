@@ -121,7 +121,9 @@ class Predictor:
         work = quality_of(quality)
         question = None
         if samples is not None or uncertainty:
-            distribution_of(self.model, "samples=" if samples else "uncertainty=")
+            known = distribution_of(self.model, "samples=" if samples else "uncertainty=")
+            if samples and 0 in (temperature, known.temperature if temperature is None else None):
+                raise ValueError("samples differ by temperature: it must be above 0, up to 1")
             question = Question(temperature, samples, seed, uncertainty)
         pictures, spread = self._coloured(
             images.read(image, max_pixels),
