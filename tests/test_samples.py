@@ -10,7 +10,7 @@ from PIL import Image
 import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.guidance import Hints
-from deepcolor.inference import network
+from deepcolor.inference import network, suggest
 from deepcolor.losses.chroma import soft_cross_entropy
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
@@ -184,23 +184,35 @@ def hinted(lite):
 
 
 def true_hints(photo: np.ndarray, points: list[tuple[int, int]]) -> Hints:
+    """The true colours of 6 x 6 pixels around points."""
     ab = torch.from_numpy(ab_of(photo)).float().permute(2, 0, 1)[None]
-    mask = torch.zeros_like(ab[:, :1])
+    told, mask = torch.zeros_like(ab), torch.zeros_like(ab[:, :1])
     for row, column in points:
-        mask[..., row, column] = 1
-    return Hints(ab * mask, mask)
+        patch = (..., slice(max(0, row - 3), row + 3), slice(max(0, column - 3), column + 3))
+        told[patch], mask[patch] = ab[patch].mean(dim=(2, 3), keepdim=True), 1
+    return Hints(told, mask)
 
 
-def error(photo: np.ndarray, model, guidance=None) -> float:
-    return float(
-        np.square(ab_of(deepcolor.colorize(photo, model, guidance=guidance)) - ab_of(photo)).mean()
-    )
+def remaining_error(hinted, choose) -> float:
+    """Of three photographs, as a share of that without hints; `choose` gives each its points."""
+    shares = []
+    for name in ("astronaut", "coffee", "chelsea"):
+        photo = np.array(Image.fromarray(getattr(skimage.data, name)()).resize((192, 192)))
+        results = (
+            deepcolor.colorize(photo, hinted, guidance=guidance)
+            for guidance in (None, true_hints(photo, choose(photo)))
+        )
+        without, told = (np.square(ab_of(result) - ab_of(photo)).mean() for result in results)
+        shares.append(told / without)
+    return float(np.mean(shares))
 
 
-def test_true_hints_lower_the_error_the_more_there_are(hinted, photograph):
-    points = np.random.default_rng(0).integers(0, 256, (100, 2)).tolist()
-    errors = [error(photograph, hinted, true_hints(photograph, points[:n])) for n in (3, 10, 100)]
-    assert error(photograph, hinted) > errors[0] > errors[1] > errors[2]
+def test_true_hints_lower_the_error_the_more_there_are(hinted):
+    points = np.random.default_rng(0).integers(0, 192, (100, 2)).tolist()
+    shares = [remaining_error(hinted, lambda _, n=n: points[:n]) for n in (1, 4, 12, 100)]
+    assert [*sorted(shares, reverse=True)] == shares
+    assert shares[0] < 1
+    assert shares[-1] < 0.35
 
 
 def test_a_hint_makes_its_surroundings_surer(hinted, photograph):
@@ -219,18 +231,21 @@ def test_suggested_points_are_distinct_pixels_and_repeat(lite, photograph):
     assert points[:5] == deepcolor.suggest_hints(Image.fromarray(photo), 5, lite, "cpu")
 
 
-def test_suggested_hints_lower_the_error_more_than_chance(hinted):
-    """On average over photographs and over draws of chance."""
-    chance, asked = [], []
-    for name in ("astronaut", "coffee", "chelsea"):
-        photo = np.array(Image.fromarray(getattr(skimage.data, name)()).resize((192, 192)))
-        whole = error(photo, hinted)
-        points = deepcolor.suggest_hints(photo, 5, hinted)
-        asked.append(error(photo, hinted, true_hints(photo, points)) / whole)
-        for seed in range(4):
-            drawn = np.random.default_rng(seed).integers(0, 192, (5, 2)).tolist()
-            chance.append(error(photo, hinted, true_hints(photo, drawn)) / whole)
-    assert np.mean(asked) < np.mean(chance)
+def test_each_suggestion_is_the_one_that_lowers_the_expected_error_most():
+    """By brute force, with the conditional covariance of Gaussians as the textbook has it."""
+    square = torch.randn(40, 25)
+    covariance, heard = square @ square.T / 25, torch.rand(40) + 0.1
+
+    def left(known: list[int]) -> float:
+        """Sum of the variances once some places are known."""
+        inner = covariance[known][:, known] + torch.diag(heard[known])
+        explained = covariance[:, known] @ torch.linalg.solve(inner, covariance[known])
+        return float((covariance - explained).trace())
+
+    found = suggest._greedy(covariance.clone(), heard, torch.arange(40), 6)
+    for number in range(6):
+        best = min(left([*found[:number], i]) for i in range(40) if i not in found[:number])
+        assert left(found[: number + 1]) == pytest.approx(best, rel=1e-4)
 
 
 def test_sure_places_are_not_asked_about(monkeypatch, photograph):
