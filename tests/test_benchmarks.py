@@ -23,7 +23,7 @@ def test_models_prints_a_row_of_costs():
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()
     cells = [cell.strip().replace(",", "") for cell in lines[-1].strip("|").split("|")]
-    assert cells[:3] == ["`lite`", "192", "4133241"]
+    assert cells[:3] == ["`lite`", "192", "4135558"]
     assert len(cells) == lines[-2].count("---")
     assert 1.4 < float(cells[3]) < 1.8  # GFLOPs, counted from the layers
     assert all(float(cell) > 0 for cell in cells[4:])

@@ -53,13 +53,14 @@ class Places:
 
     def covariance(self, other: "Places") -> Tensor:
         """Of the errors here and there, in units of a usual error's variance: (N, n)."""
-        square = (
-            self.keys.square().sum(-1)[:, :, None]
-            + other.keys.square().sum(-1)[:, None]
-            - 2 * self.keys @ other.keys.mT
-        )
-        alike = torch.exp(-0.5 * square.clamp(min=0))
-        return (self.amplitude[:, :, None] * alike * other.amplitude[:, None]).sum(dim=0)
+        # One product for all of log(amplitude) + log(amplitude) - distance^2 / 2.
+        left, right = self._logs(), other._logs()
+        here = torch.cat([self.keys, left, torch.ones_like(left)], dim=2)
+        there = torch.cat([other.keys, torch.ones_like(right), right], dim=2)
+        return (here @ there.mT).exp().sum(dim=0)
+
+    def _logs(self) -> Tensor:
+        return (self.amplitude.log() - 0.5 * self.keys.square().sum(dim=2))[..., None]
 
     def variance(self) -> Tensor:
         """Of the error at each place, in units of a usual error's: (N,)."""
@@ -116,7 +117,10 @@ class HintSpread(nn.Module):
                 keys = torch.cat(parts, dim=-1)
                 # Keys about 0: squared distances lose the fewest digits.
                 keys = keys - keys.mean(dim=1, keepdim=True)
-                found.append(Places(keys, (0.5 * self.log_share[:, None] + more).exp()))
+                amplitude = (0.5 * self.log_share[:, None] + more).exp()
+                if keys.is_cuda:  # where products of float32 may be of TF32, with 10 bits
+                    keys, amplitude = keys.double(), amplitude.double()
+                found.append(Places(keys, amplitude))
         return found
 
     def forward(self, ab: Tensor, hints: Hints, places: list[Places]) -> Tensor:
@@ -143,8 +147,9 @@ class HintSpread(nn.Module):
                 error = (colour - chroma).flatten(1)[:, chosen].T  # (n, 2)
                 every = -(-len(chosen) // MOST)
                 known, matrix = self._known(where, chosen[::every], mask)
-                gain = torch.linalg.solve(matrix, error[::every])
+                gain = torch.linalg.solve(matrix, error[::every].to(matrix.dtype))
                 added = torch.cat([part.covariance(known) @ gain for part in _parts(where)])
+                added = added.to(error.dtype)
                 if every > 1:  # those left out are at least right themselves
                     added = added.index_copy(0, chosen, error)
                 corrected.append(chroma + added.T.view_as(chroma))
@@ -164,7 +169,7 @@ class HintSpread(nn.Module):
                     towards = part.covariance(known)  # (N, n)
                     solved = torch.linalg.solve(matrix, towards.T)
                     explained.append((towards * solved.T).sum(dim=1) / part.variance())
-                share = 1 - torch.cat(explained).view_as(mask)
+                share = 1 - torch.cat(explained).to(mask.dtype).view_as(mask)
             left.append(share)
         return torch.stack(left).clamp(LEAST_LEFT, 1)
 
