@@ -467,9 +467,9 @@ def test_a_list_of_pictures_takes_a_list_of_guidance(grey):
             deepcolor.colorize([grey, grey], model=model, guidance=wrong)
 
 
-def test_guidance_that_does_not_fit_is_refused(grey, lite):
+def test_guidance_that_does_not_fit_is_refused(grey):
     with pytest.raises(TypeError, match="Lite takes no Hints with hints=False"):
-        deepcolor.colorize(grey, model=lite, guidance=dots(256, 256, (5, 5)))
+        deepcolor.colorize(grey, model=Lite(hints=False), guidance=dots(256, 256, (5, 5)))
     with pytest.raises(TypeError, match="guidance must be Hints, GlobalHints or an Exemplar"):
         deepcolor.colorize(grey, model=Told(), guidance=[None])
     for sides in ((64, 64), (256, 255), (128, 256)):
