@@ -25,7 +25,7 @@ from PIL import Image
 
 import deepcolor
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from deepcolor.data.datasets import open_photos
+from deepcolor.data import open_photos
 from deepcolor.metrics import ciede2000, psnr
 from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField, upsample_chroma

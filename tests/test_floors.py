@@ -11,7 +11,8 @@ SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
 FLOORS = ["color", "gamut", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics",
-          "data", "models", "weights", "images", "upsample", "pixels", "inference", "video", "cli"]
+          "data", "models", "weights", "images", "upsample", "pixels", "inference", "video",
+          "evaluation", "cli"]
 # fmt: on
 LONGEST = 350
 

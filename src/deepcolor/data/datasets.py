@@ -1,25 +1,29 @@
-"""Photographs to train on, from folders and from tar archives: RGB only, uint8."""
+"""Photographs to train on: what every source of them shares, folders and lists of files."""
 
 import io
 import os
-import tarfile
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as T
 
-__all__ = ["PhotoFolder", "PhotoSet", "TarPhotos", "open_photos"]
+__all__ = ["DamagedPhotoError", "ListedPhotos", "PhotoFolder", "PhotoSet"]
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+LIST_SUFFIXES = (".txt", ".lst")
+LISTED = 10  # names in a message
 
 Transform = Callable[[Image.Image], Any]
+
+
+class DamagedPhotoError(ValueError):
+    """A photograph that cannot be decoded."""
 
 
 class PhotoSet(Dataset[Tensor], ABC):
@@ -29,112 +33,172 @@ class PhotoSet(Dataset[Tensor], ABC):
         names: one a photograph, for messages.
         sources: one a photograph, for sampling by source.
         transform: from the RGB PIL image; uint8 (3, H, W) when None.
+        keys: one a photograph: what the lists of a split call them; the names when None.
     """
 
     def __init__(
-        self, names: Sequence[str], sources: Sequence[str], transform: Transform | None
+        self,
+        names: Sequence[str],
+        sources: Sequence[str],
+        transform: Transform | None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         self.names = list(names)
         self.sources = list(sources)
         self.transform = transform
+        self.keys = self.names if keys is None else list(keys)
 
     @abstractmethod
     def read(self, index: int) -> bytes:
         """The encoded photograph."""
 
+    def stamp(self, index: int) -> str | None:
+        """What changes when the photograph does, for caches; None keeps it out of them."""
+        return None
+
+    def picture(self, index: int, least: int | None = None) -> Image.Image:
+        """The photograph, upright and in RGB.
+
+        Args:
+            index: its number.
+            least: pixels that the shorter side must have. A JPEG several times as large is decoded
+                at a half, a quarter or an eighth of its size, which is as many times faster.
+
+        Raises:
+            DamagedPhotoError: naming the photograph, if it cannot be decoded.
+        """
+        try:
+            return decode(self.read(index), least)
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders fail in many ways
+            raise DamagedPhotoError(
+                f"cannot decode training photograph {self.names[index]}"
+                f" ({type(error).__name__}: {error})"
+            ) from error
+
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Tensor:
-        try:
-            with Image.open(io.BytesIO(self.read(index))) as image:
-                rgb = image.convert("RGB")
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"cannot decode training photograph {self.names[index]}") from error
+        rgb = self.picture(index)
         picture: Tensor = T.pil_to_tensor(rgb) if self.transform is None else self.transform(rgb)
         return picture
 
 
-class PhotoFolder(PhotoSet):
-    """All photographs below a folder, sorted by path; the first folder level is the source."""
+def decode(encoded: bytes, least: int | None = None) -> Image.Image:
+    """An encoded photograph as an upright RGB image; `least` as in `PhotoSet.picture`."""
+    with Image.open(io.BytesIO(encoded)) as opened:
+        if least is not None:
+            opened.draft(None, (least, least))
+        opened.load()
+        image: Image.Image = opened
+        try:
+            image = ImageOps.exif_transpose(opened)
+        except Exception:  # Pillow's EXIF parser fails in many ways; the picture is fine
+            image = opened
+        if "transparency" in image.info:  # Pillow warns of the direct way
+            image = image.convert("RGBA")
+        return image.convert("RGB")
 
-    def __init__(self, root: str | Path, transform: Transform | None = None) -> None:
-        root = Path(root)
-        self.paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
-        if not self.paths:
-            raise ValueError(
-                f"no photographs below {root}; looked for {', '.join(sorted(PHOTO_SUFFIXES))}"
-            )
-        parts = [p.relative_to(root).parts for p in self.paths]
+
+class _Files(PhotoSet):
+    """Photographs in files of their own."""
+
+    def __init__(self, root: Path, paths: Sequence[Path], transform: Transform | None) -> None:
+        self.paths = list(paths)
+        inside = [p.relative_to(root) if p.is_relative_to(root) else p for p in self.paths]
         super().__init__(
             [str(p) for p in self.paths],
-            [p[0] if len(p) > 1 else root.name for p in parts],
+            [p.parts[0] if len(p.parts) > 1 and not p.anchor else root.name for p in inside],
             transform,
+            [p.as_posix() for p in inside],
         )
 
     def read(self, index: int) -> bytes:
         return self.paths[index].read_bytes()
 
-
-class TarPhotos(PhotoSet):
-    """All photographs inside tar archives, without unpacking; the archive's name is the source.
-
-    Plain archives are read member by member from disk; compressed ones are held in memory.
-    """
-
-    def __init__(self, archives: Sequence[str | Path], transform: Transform | None = None) -> None:
-        self.archives = [Path(a) for a in archives]
-        self.members: list[tuple[int, int, int] | bytes] = []  # (archive, offset, size) or itself
-        self._files: dict[tuple[int, int], int] = {}  # (process, archive) -> file descriptor
-        names, sources = [], []
-        for number, path in enumerate(self.archives):
-            plain = path.suffix == ".tar"
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if Path(member.name).suffix.lower() not in PHOTO_SUFFIXES:
-                        continue
-                    if plain:
-                        self.members.append((number, member.offset_data, member.size))
-                    else:
-                        stream = archive.extractfile(member)
-                        assert stream is not None  # a regular file, by its suffix
-                        self.members.append(stream.read())
-                    names.append(f"{path}:{member.name}")
-                    sources.append(path.name.split(".")[0])
-        if not names:
-            raise ValueError(f"no photographs in {', '.join(map(str, self.archives))}")
-        super().__init__(names, sources, transform)
-
-    def read(self, index: int) -> bytes:
-        member = self.members[index]
-        if isinstance(member, bytes):
-            return member
-        number, offset, size = member
-        key = (os.getpid(), number)  # a forked worker opens its own
-        if key not in self._files:
-            self._files[key] = os.open(self.archives[number], os.O_RDONLY)
-        return os.pread(self._files[key], size, offset)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}
+    def stamp(self, index: int) -> str | None:
+        path = self.paths[index].absolute()
+        try:
+            state = path.stat()
+        except OSError:  # gone since it was listed: reading will say so
+            return None
+        return f"{path}|{state.st_size}|{state.st_mtime_ns}"
 
 
-def open_photos(path: str | Path, transform: Transform | None = None) -> PhotoSet:
-    """Open a folder of photographs, a folder of tar archives, or one tar archive.
+class PhotoFolder(_Files):
+    """All photographs below a folder, sorted by path; the first folder level is the source.
+
+    Flat folders and folders of classes (ImageFolder) alike; hidden files and folders are left out.
+    Lists call a photograph by its path within the folder.
 
     Raises:
-        FileNotFoundError: if `path` does not exist.
-        ValueError: if there is no photograph in it.
+        ValueError: if there is none.
     """
-    path = Path(path)
-    if path.is_file() and path.name.endswith(TAR_SUFFIXES):
-        return TarPhotos([path], transform)
-    if not path.is_dir():
-        raise FileNotFoundError(f"{path}: neither a folder nor a tar archive of photographs")
-    archives = sorted(p for p in path.iterdir() if p.name.endswith(TAR_SUFFIXES))
-    return TarPhotos(archives, transform) if archives else PhotoFolder(path, transform)
+
+    def __init__(self, root: str | Path, transform: Transform | None = None) -> None:
+        root = Path(root)
+        paths = []
+        for folder, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+            paths += [Path(folder, name) for name in files if is_photo(name)]
+        if not paths:
+            raise ValueError(
+                f"no photographs below {root}; looked for {', '.join(sorted(PHOTO_SUFFIXES))}"
+            )
+        super().__init__(root, sorted(paths), transform)
 
 
-def limit_worker_threads(_: int) -> None:
-    """Give each loader process one torch thread: they run beside the training itself."""
-    torch.set_num_threads(1)
+class ListedPhotos(_Files):
+    """The photographs that a text file names, a path a line; relative ones start at the list.
+
+    The first folder of a path is its source.
+
+    Raises:
+        FileNotFoundError: if photographs are missing, naming some.
+        ValueError: if the list is empty or names a photograph twice.
+    """
+
+    def __init__(self, file: str | Path, transform: Transform | None = None) -> None:
+        root = Path(file).parent
+        paths = [root / line for line in read_list(file)]
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{file} names {len(missing)} photographs that are not there, of {len(paths)}:"
+                f" {shortened(missing)}"
+            )
+        super().__init__(root, paths, transform)
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file's name says that it is a photograph; hidden ones (._x.jpg) are not."""
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+
+
+def read_list(file: str | Path) -> list[str]:
+    """The lines of a list; empty ones do not count.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is empty, no text, or has a line twice.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"{file}: no such list of photographs")
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: no list of photographs, which is text, a name a line") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{file}: an empty list of photographs")
+    twice = [line for line, count in Counter(lines).items() if count > 1]
+    if twice:
+        raise ValueError(f"{file} names {len(twice)} photographs twice: {shortened(twice)}")
+    return lines
+
+
+def shortened(names: Sequence[str]) -> str:
+    """At most ten of the names, for a message."""
+    return f"{', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}"

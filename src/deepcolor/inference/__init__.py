@@ -1,6 +1,12 @@
 """From a picture to a coloured picture: the one inference path that serves every model."""
 
-from deepcolor.inference.network import QUALITIES, Quality, predict_ab, predict_lab
+from deepcolor.inference.network import (
+    QUALITIES,
+    Quality,
+    predict_ab,
+    predict_lab,
+    predict_logits,
+)
 from deepcolor.inference.predictor import Predictor, choose_device, colorize
 from deepcolor.inference.suggest import suggest_hints
 from deepcolor.inference.transfer import transfer_chroma
@@ -13,6 +19,7 @@ __all__ = [
     "colorize",
     "predict_ab",
     "predict_lab",
+    "predict_logits",
     "suggest_hints",
     "transfer_chroma",
 ]

@@ -20,6 +20,7 @@ from deepcolor.guidance import (
     resize_hints,
 )
 from deepcolor.models import Colorizer
+from deepcolor.models.families import ClassificationColorizer
 from deepcolor.upsample import upsample_chroma
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "predict_ab",
     "predict_coarse",
     "predict_lab",
+    "predict_logits",
     "quality_of",
     "working_size",
 ]
@@ -244,3 +246,25 @@ def predict_lab(
         model, luminance, size, quality=quality, temperature=temperature, guidance=guidance
     )
     return clamp_to_gamut(join_lab(luminance, ab))
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: ClassificationColorizer, luminance: Tensor, size: int | None = None
+) -> Tensor:
+    """Logits over the ab bins, as `predict_ab` decodes them at quality "balanced".
+
+    Args:
+        model: on the device of the luminance.
+        luminance: (B, 1, H, W) L in [0, 100].
+        size: side that the network works at; the model's own when None.
+
+    Returns:
+        (B, Q, h, w), on the network's own grid over the whole picture.
+    """
+    height, width = luminance.shape[-2:]
+    height, width = working_size(height, width, size or model.size, model.grain)
+    small = _resized(luminance, (height, width)).clamp(0, 100)
+    fill = (0, -width % model.stride, 0, -height % model.stride)
+    logits = model.logits(F.pad(small, fill, mode="replicate")).float()
+    return logits[..., : height // model.grain, : width // model.grain]

@@ -25,6 +25,8 @@ class Colorizer(LightningModule, ABC):
 
     A subclass sets `network`, and answers `forward` and `loss`. Batches are RGB, (B, 3, H, W),
     uint8 or float in [0, 1], alone or as the first of a sequence (as torchvision's datasets give).
+    Of a batch with a field `seen`, such as `deepcolor.data.Degraded`, the network sees the
+    luminance of those pictures, and must answer the ab of the clean ones, which come first.
     """
 
     size: ClassVar[int] = 256
@@ -132,7 +134,11 @@ class Colorizer(LightningModule, ABC):
         return unit_rgb(batch if isinstance(batch, Tensor) else batch[0])
 
     def _lab(self, batch: Tensor | Sequence[Any]) -> tuple[Tensor, Tensor]:
-        return split_lab(rgb_to_lab(self._rgb(batch)))
+        luminance, ab = split_lab(rgb_to_lab(self._rgb(batch)))
+        seen = getattr(batch, "seen", None)
+        if seen is not None:
+            luminance, _ = split_lab(rgb_to_lab(unit_rgb(seen)))
+        return luminance, ab
 
     def forward_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
         """What a batch carries besides RGB that `forward` takes by name: nothing, usually."""
@@ -149,7 +155,8 @@ class Colorizer(LightningModule, ABC):
 
     def training_step(self, batch: Tensor | Sequence[Any], batch_idx: int) -> Tensor:
         """Sum of the loss terms on an RGB batch."""
-        terms = self.loss(*self._lab(batch), **self.loss_extras(batch))
+        extras = {} if hasattr(batch, "seen") else self.loss_extras(batch)
+        terms = self.loss(*self._lab(batch), **extras)
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True)
         if len(terms) > 1:

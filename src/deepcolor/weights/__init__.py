@@ -9,17 +9,22 @@ from deepcolor.models import Colorizer, create_model
 from deepcolor.weights.download import DownloadError, fetch, weights_folder
 from deepcolor.weights.files import WeightsError, load_file, load_weights, save_model
 from deepcolor.weights.hub import HUB, from_pretrained, push_to_hub, save_pretrained
+from deepcolor.weights.judges import EXTRACTORS, load_classifier, load_extractor, load_lpips
 from deepcolor.weights.table import CHECKPOINTS, DEFAULT, About, Checkpoint
 
 __all__ = [
     "CHECKPOINTS",
     "DEFAULT",
+    "EXTRACTORS",
     "About",
     "Checkpoint",
     "DownloadError",
     "WeightsError",
     "from_pretrained",
     "list_checkpoints",
+    "load_classifier",
+    "load_extractor",
+    "load_lpips",
     "load_model",
     "load_weights",
     "push_to_hub",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcolor.weights.files import WeightsError
-from deepcolor.weights.table import Checkpoint
+from deepcolor.weights.table import Published
 
 __all__ = ["DownloadError", "fetch", "weights_folder"]
 
@@ -37,8 +37,8 @@ def weights_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path(pooch.os_cache("deepcolor"))
 
 
-def fetch(name: str, checkpoint: Checkpoint) -> Path:
-    """The file of a published checkpoint, downloaded unless it is there, and verified.
+def fetch(name: str, checkpoint: Published) -> Path:
+    """The file of published weights, downloaded unless it is there, and verified.
 
     Two processes may ask at once: one downloads, the other waits for it. The file appears under
     its name only when it is whole and its hash is right; what a broken connection left is kept
@@ -46,7 +46,7 @@ def fetch(name: str, checkpoint: Checkpoint) -> Path:
 
     Args:
         name: of the checkpoint, for messages.
-        checkpoint: one whose location is an address.
+        checkpoint: of a model or a judge, whose location is an address.
 
     Raises:
         DownloadError: offline (HF_HUB_OFFLINE included), for an address that does not answer, a
@@ -92,12 +92,12 @@ def fetch(name: str, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def _mismatch(checkpoint: Checkpoint, digest: str) -> str:
+def _mismatch(checkpoint: Published, digest: str) -> str:
     return f"sha256 {digest[:16]}..., expected {checkpoint.sha256[:16]}..."
 
 
 def _download(
-    name: str, checkpoint: Checkpoint, part: Path, url: str, output_file: str, store: Any
+    name: str, checkpoint: Published, part: Path, url: str, output_file: str, store: Any
 ) -> None:
     """Pooch's hook: leave the whole, verified file at `output_file`."""
     import pooch

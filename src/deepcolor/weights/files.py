@@ -22,7 +22,15 @@ from torch import Tensor, nn
 
 from deepcolor.models import MODELS, Colorizer, create_model
 
-__all__ = ["WeightsError", "load_file", "load_network", "load_weights", "model_name", "save_model"]
+__all__ = [
+    "WeightsError",
+    "load_file",
+    "load_network",
+    "load_weights",
+    "model_name",
+    "read_pickle",
+    "save_model",
+]
 
 LISTED_KEYS = 10  # of a state dict that does not fit
 FORMAT = "deepcolor"  # key of the safetensors header
@@ -133,7 +141,7 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
         tensors = _tensors(blob, path)
         converted = made_of is not None
     else:
-        tensors, converted = _read_pickle(path), False
+        tensors, converted = read_pickle(path), False
     if not converted:
         module = sys.modules[type(model).__module__]
         convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = getattr(
@@ -202,7 +210,7 @@ def _header(blob: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path) -> dict[str, Tensor]:
     """A state dict from PyTorch's own format, without running what a pickle may hold."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["CHECKPOINTS", "COMMERCIAL", "DEFAULT", "PACKAGE", "About", "Checkpoint"]
+__all__ = ["CHECKPOINTS", "COMMERCIAL", "DEFAULT", "PACKAGE", "About", "Checkpoint", "Published"]
 
 DEFAULT = "lite.photos"
 PACKAGE = "package:"  # location of a file that the wheel carries
@@ -59,17 +59,14 @@ class About:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint(About):
-    """Published weights: where they are, what they fit, and what is known of them."""
+class Published(About):
+    """A published file of weights: where it is, and what is known of it."""
 
     location: str
     """"package:NAME" for a file in the wheel, or the address of a file to download."""
     sha256: str
     """All 64 hex digits; or, of a file that others published, the first eight, which its name
     tells. Eight detect damage, not malice: foreign files are read without running code."""
-    model: str
-    """Key of MODELS."""
-    hparams: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +89,15 @@ class Checkpoint(About):
         return digest.startswith(self.sha256)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Published):
+    """Published weights of a model."""
+
+    model: str
+    """Key of MODELS."""
+    hparams: Mapping[str, Any]
+
+
 CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
     {
         "lite.photos": Checkpoint(
@@ -106,14 +112,14 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             source="recipes/lite.photos.sh, from the ImageNet weights of EfficientNet-Lite0",
             measured_on=(
                 "the 300 photographs of BSDS500's train and val parts at 256 px,"
-                " by benchmarks/figures.py"
+                " by deepcolor evaluate"
             ),
             expected={
-                "psnr": 22.93,
-                "auc": 89.06,
-                "auc_rebalanced": 75.31,
-                "ciede2000": 12.04,
-                "colourfulness_share": 0.81,
+                "psnr": 22.83,
+                "auc": 88.97,
+                "auc_rebalanced": 75.18,
+                "ciede2000": 12.15,
+                "colourfulness_share": 0.83,
             },
         ),
         "eccv16.caffe": Checkpoint(

@@ -1,10 +1,6 @@
-"""Figures that tell how well colours were predicted. Each is a torchmetrics.Metric.
+"""How far colours lie from the truth: CIEDE2000 and the area under the curve of ab accuracy."""
 
-PSNR alone rewards caution (a sepia tint over everything beats most colorizers), colourfulness alone
-rewards paint: read them together, beside those of a grey and of a constantly tinted picture.
-"""
-
-import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,29 +10,10 @@ from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import rebalancing_weights, smooth_prior
 
-__all__ = ["CIEDE2000", "AbAuC", "Colourfulness", "ciede2000", "colourfulness", "psnr"]
+__all__ = ["CIEDE2000", "AbAuC", "ciede2000"]
 
 AUC_LIMIT = 150  # largest ab distance counted, Zhang et al. 2016
-
-
-def colourfulness(rgb: Tensor, *, absolute: bool = False) -> Tensor:
-    """Colourfulness of pictures (Hasler and Suesstrunk 2003).
-
-    Args:
-        rgb: (B, 3, H, W) in [0, 1].
-        absolute: take |R - G| and |(R + G) / 2 - B| before the statistics, as DDColor's code and
-            its many users do; figures of the two variants do not compare.
-
-    Returns:
-        (B,), on the paper's scale of 0..255 pixels: 15 slightly, 45 quite, 82 highly colourful.
-    """
-    red, green, blue = (255 * rgb.double()).flatten(2).unbind(1)  # (B, HW) each
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    if absolute:
-        red_green, yellow_blue = red_green.abs(), yellow_blue.abs()
-    spread = red_green.var(1, correction=0) + yellow_blue.var(1, correction=0)
-    offset = red_green.mean(1).square() + yellow_blue.mean(1).square()
-    return (spread.sqrt() + 0.3 * offset.sqrt()).float()
+STRIP = 1 << 20  # pixels looked at at a time: scans would take gigabytes in float64
 
 
 def ciede2000(lab: Tensor, other: Tensor) -> Tensor:
@@ -86,31 +63,6 @@ def ciede2000(lab: Tensor, other: Tensor) -> Tensor:
     return (d_l**2 + d_c**2 + d_h**2 + rotation * d_c * d_h).clamp(min=0).sqrt().float()
 
 
-class Colourfulness(Metric):
-    """Mean colourfulness of the pictures given (see `colourfulness`); `update(rgb)`."""
-
-    higher_is_better = None
-    is_differentiable = False
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, absolute: bool = False) -> None:
-        super().__init__()
-        self.absolute = absolute
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, rgb: Tensor) -> None:
-        """Count (B, 3, H, W) pictures in [0, 1]."""
-        self.total += colourfulness(rgb, absolute=self.absolute).sum()
-        self.count += len(rgb)
-
-    def compute(self) -> Tensor:
-        """The mean so far."""
-        return (self.total / self.count).float()
-
-
 class CIEDE2000(Metric):
     """Mean CIEDE2000 over all pixels; `update(rgb, truth)`."""
 
@@ -127,9 +79,10 @@ class CIEDE2000(Metric):
 
     def update(self, rgb: Tensor, truth: Tensor) -> None:
         """Compare (B, 3, H, W) pictures in [0, 1]."""
-        difference = ciede2000(rgb_to_lab(rgb), rgb_to_lab(truth))
-        self.total += difference.double().sum()
-        self.count += difference.numel()
+        for one, other in _strips(rgb, truth):
+            difference = ciede2000(rgb_to_lab(one), rgb_to_lab(other))
+            self.total += difference.double().sum()
+            self.count += difference.numel()
 
     def compute(self) -> Tensor:
         """The mean so far."""
@@ -163,12 +116,13 @@ class AbAuC(Metric):
 
     def update(self, rgb: Tensor, truth: Tensor) -> None:
         """Compare (B, 3, H, W) pictures in [0, 1]."""
-        _, predicted = split_lab(rgb_to_lab(rgb))
-        _, true = split_lab(rgb_to_lab(truth))
-        error = (predicted - true).norm(dim=1).ceil().clamp(max=AUC_LIMIT + 1).long()
-        cell = self.quantizer.hard_encode(true) * (AUC_LIMIT + 2) + error
-        counts = torch.bincount(cell.flatten(), minlength=self.histogram.numel())
-        self.histogram += counts.reshape(self.histogram.shape)
+        for one, other in _strips(rgb, truth):
+            _, predicted = split_lab(rgb_to_lab(one))
+            _, true = split_lab(rgb_to_lab(other))
+            error = (predicted - true).norm(dim=1).ceil().clamp(max=AUC_LIMIT + 1).long()
+            cell = self.quantizer.hard_encode(true) * (AUC_LIMIT + 2) + error
+            counts = torch.bincount(cell.flatten(), minlength=self.histogram.numel())
+            self.histogram += counts.reshape(self.histogram.shape)
 
     def compute(self) -> dict[str, Tensor]:
         """Both areas, in percent."""
@@ -181,13 +135,16 @@ class AbAuC(Metric):
         }
 
 
+def _strips(rgb: Tensor, truth: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows of both pictures, about STRIP pixels at a time."""
+    if rgb.shape != truth.shape:
+        raise ValueError(f"pictures differ: {tuple(rgb.shape)} and {tuple(truth.shape)}")
+    rows = max(1, STRIP // max(1, len(rgb) * rgb.shape[-1]))
+    for top in range(0, rgb.shape[-2], rows):
+        yield rgb[..., top : top + rows, :], truth[..., top : top + rows, :]
+
+
 def _area(histogram: Tensor) -> Tensor:
     """Percent under the curve, from counts of rounded-up errors."""
     accuracy = histogram.cumsum(0)[: AUC_LIMIT + 1] / histogram.sum()
     return (100 * torch.trapezoid(accuracy) / AUC_LIMIT).float()
-
-
-def psnr(rgb: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in dB: (B, 3, H, W) in [0, 1], twice -> (B,)."""
-    error = (rgb.double() - truth.double()).square().flatten(1).mean(dim=1)
-    return (-10 / math.log(10) * error.log()).float()

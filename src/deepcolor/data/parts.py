@@ -1,0 +1,80 @@
+"""One part of a split as a data set: decoded, transformed, never stopped by a damaged file."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deepcolor.data.augment import seeded
+from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, Transform
+from deepcolor.data.degrade import Degradations, Degraded
+from deepcolor.data.sampling import Draw
+
+__all__ = ["PhotoPart"]
+
+LONGEST_RUN = 100  # damaged photographs in a row, drawn at random: more say that all are
+
+
+class PhotoPart(Dataset[Tensor | Degraded]):
+    """Some photographs of a source, by place; what is random about one follows from its draw.
+
+    A photograph that cannot be decoded is noted in `damaged`, and another of the part is given in
+    its place, chosen by the draw's seed: batches stay full and runs stay reproducible.
+
+    Args:
+        photos: the source.
+        indices: the numbers of the part's photographs in it.
+        transform: from the RGB PIL image to (3, H, W) uint8.
+        damaged: (len(photos),) uint8 in shared memory, in which workers note what they skip.
+        least: side in pixels below which photographs are not decoded smaller.
+        degradations: of what the network sees; None gives the photograph alone.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoSet,
+        indices: Sequence[int],
+        transform: Transform,
+        damaged: Tensor,
+        least: int | None = None,
+        degradations: Degradations | None = None,
+    ) -> None:
+        self.photos = photos
+        self.indices = list(indices)
+        self.transform = transform
+        self.damaged = damaged
+        self.least = least
+        self.degradations = degradations
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, draw: Draw | int) -> Tensor | Degraded:
+        """The picture of a draw of `EpochSampler`; a plain place is its own seed.
+
+        Raises:
+            DamagedPhotoError: if a hundred photographs in a row cannot be decoded.
+        """
+        place, seed = draw if isinstance(draw, tuple) else (draw, draw)
+        if not 0 <= place < len(self.indices):
+            raise IndexError(f"place {place} of {len(self.indices)}")
+        with seeded(seed):
+            image = self._readable(place)
+            rgb: Tensor = self.transform(image)
+            return rgb if self.degradations is None else Degraded(rgb, self.degradations(rgb))
+
+    def _readable(self, place: int) -> Image.Image:
+        last: DamagedPhotoError | None = None
+        for _ in range(LONGEST_RUN):
+            index = self.indices[place]
+            try:
+                return self.photos.picture(index, self.least)
+            except DamagedPhotoError as error:
+                self.damaged[index] = 1
+                last = error
+                place = int(torch.randint(len(self.indices), ()))
+        raise DamagedPhotoError(
+            f"{LONGEST_RUN} photographs in a row cannot be decoded; the last: {last}"
+        )
