@@ -9,6 +9,7 @@ import deepcolor
 PUBLIC = [
     "About",
     "Colorizer",
+    "Hints",
     "ImageError",
     "Predictor",
     "colorize",
@@ -20,6 +21,7 @@ PUBLIC = [
     "push_to_hub",
     "save_model",
     "save_pretrained",
+    "suggest_hints",
     "transfer_chroma",
 ]
 

@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepcolor.guidance import Hints
     from deepcolor.images import ImageError
-    from deepcolor.inference import Predictor, colorize, transfer_chroma
+    from deepcolor.inference import Predictor, colorize, suggest_hints, transfer_chroma
     from deepcolor.models import Colorizer, create_model, list_models
     from deepcolor.weights import (
         About,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "About",
     "Colorizer",
+    "Hints",
     "ImageError",
     "Predictor",
     "colorize",
@@ -35,6 +37,7 @@ __all__ = [
     "push_to_hub",
     "save_model",
     "save_pretrained",
+    "suggest_hints",
     "transfer_chroma",
 ]
 
@@ -42,6 +45,7 @@ __all__ = [
 _HOMES = {
     "About": "deepcolor.weights",
     "Colorizer": "deepcolor.models",
+    "Hints": "deepcolor.guidance",
     "ImageError": "deepcolor.images",
     "Predictor": "deepcolor.inference",
     "colorize": "deepcolor.inference",
@@ -53,6 +57,7 @@ _HOMES = {
     "push_to_hub": "deepcolor.weights",
     "save_model": "deepcolor.weights",
     "save_pretrained": "deepcolor.weights",
+    "suggest_hints": "deepcolor.inference",
     "transfer_chroma": "deepcolor.inference",
 }
 

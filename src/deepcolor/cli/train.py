@@ -168,7 +168,7 @@ class TrainCLI(LightningCLI):
                 f"--warm_start {start} is a {type(trained).__name__}, the model to train a"
                 f" {type(self.model).__name__}"
             )
-        self.model.network.load_state_dict(trained.network.state_dict(), strict=True)
+        self.model.start_from(trained)
 
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:

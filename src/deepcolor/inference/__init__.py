@@ -7,7 +7,9 @@ from deepcolor.inference.network import (
     predict_lab,
     predict_logits,
 )
-from deepcolor.inference.predictor import Predictor, choose_device, colorize, transfer_chroma
+from deepcolor.inference.predictor import Predictor, choose_device, colorize
+from deepcolor.inference.suggest import suggest_hints
+from deepcolor.inference.transfer import transfer_chroma
 
 __all__ = [
     "QUALITIES",
@@ -18,5 +20,6 @@ __all__ = [
     "predict_ab",
     "predict_lab",
     "predict_logits",
+    "suggest_hints",
     "transfer_chroma",
 ]

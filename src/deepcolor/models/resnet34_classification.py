@@ -153,6 +153,9 @@ class ResNet34Classification(ClassificationColorizer):
         every = 2 if self.network.pointwise else 1
         return self.decode(self.logits(luminance, every), temperature)
 
+    def coarse_logits(self, luminance: Tensor) -> Tensor:
+        return self.logits(luminance, every=2)
+
     def coarse_ab(
         self,
         luminance: Tensor,

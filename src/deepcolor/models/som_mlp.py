@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from deepcolor.guidance import Guidance
 from deepcolor.models.base import Colorizer
-from deepcolor.models.families import plain_loader
+from deepcolor.models.loaders import plain_loader
 
 __all__ = ["SOMMLP", "train_map"]
 
