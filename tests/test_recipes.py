@@ -99,7 +99,7 @@ def test_a_recipe_builds_its_model(path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_a_recipe_says_nothing_that_the_command_does_not_know(path):
     recipe = yaml.safe_load(path.read_text())
-    assert set(recipe) <= {"seed_everything", "name", "ema", "model", "data", "trainer"}
+    assert set(recipe) <= {"seed_everything", "name", "ema", "best_by", "model", "data", "trainer"}
     assert set(recipe["trainer"]) <= set(inspect.signature(Trainer).parameters)
     # Logger and checkpoints are the command's, alike for all.
     assert not {"logger", "callbacks"} & set(recipe["trainer"])
