@@ -10,15 +10,18 @@ from torch.utils.data import DataLoader, TensorDataset
 from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.training import CheckpointError, WholeFileIO, checkpoint_of, find_run
 
+LIMIT = 1 << 23  # bytes; far more than the file that this process may be printing to
+LARGE = LIMIT // 2  # numbers of 4 bytes: twice the limit
+
 
 @pytest.fixture
 def full_disk():
-    """No file can grow beyond 4 KB, as on a disk that is nearly full."""
+    """No file can grow beyond 8 MB, as on a disk that is nearly full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
     def fill() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
 
     yield fill
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -27,13 +30,13 @@ def full_disk():
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path, full_disk):
     path = tmp_path / "last.ckpt"
-    old = {"state_dict": {"weight": torch.ones(200_000)}}
+    old = {"state_dict": {"weight": torch.ones(LARGE)}}
     WholeFileIO().save_checkpoint(old, path)
     full_disk()
     with pytest.raises(OSError, match=rf"{re.escape(str(path))}: checkpoint not written .*whole"):
-        WholeFileIO().save_checkpoint({"state_dict": {"weight": torch.zeros(200_000)}}, path)
+        WholeFileIO().save_checkpoint({"state_dict": {"weight": torch.zeros(LARGE)}}, path)
     kept = torch.load(path, weights_only=True)
-    assert torch.equal(kept["state_dict"]["weight"], torch.ones(200_000))
+    assert torch.equal(kept["state_dict"]["weight"], torch.ones(LARGE))
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
@@ -44,7 +47,9 @@ def test_a_trainer_on_a_full_disk_says_what_it_could_not_write(tmp_path, full_di
         log_every_n_steps=1, default_root_dir=tmp_path,
     )  # fmt: skip
     loader = DataLoader(TensorDataset(torch.rand(2, 3, 32, 32)), 2)
-    trainer.fit(SimpleCNN(), loader, loader)
+    model = SimpleCNN()
+    model.register_buffer("ballast", torch.zeros(LARGE))
+    trainer.fit(model, loader, loader)
     path = tmp_path / "mine.ckpt"
     trainer.save_checkpoint(path)
     whole = path.read_bytes()
