@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from deepcolor.guidance import Exemplar, GlobalHints, Hints, check_guidance, simulate_hints
+from deepcolor.guidance import (
+    Exemplar,
+    GlobalHints,
+    Hints,
+    check_guidance,
+    evaluation_hints,
+    simulate_hints,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -14,6 +21,21 @@ def test_the_same_generator_draws_the_same_hints():
     assert torch.equal(one.ab, two.ab)
     assert torch.equal(one.mask, two.mask)
     assert not torch.equal(one.mask, simulate_hints(ab, 0.125, 0.1, seeded(4)).mask)
+
+
+def test_hints_of_evaluation_are_seven_and_depend_on_the_picture_alone(monkeypatch):
+    ab = torch.randn(3, 2, 64, 64)
+    torch.manual_seed(0)
+    batch = evaluation_hints(ab, 0.125)
+    torch.manual_seed(1)
+    one = evaluation_hints(ab[2:], 0.125)
+    assert torch.equal(batch.ab[2:], one.ab)
+    assert (batch.mask == batch.mask[:1]).all()
+    drawn = []
+    uniform = torch.randint
+    monkeypatch.setattr(torch, "randint", lambda *a, **k: drawn.append(1) or uniform(*a, **k))
+    evaluation_hints(ab[:1], 0.125)
+    assert len(drawn) == 7
 
 
 def test_seven_hints_on_average_at_an_eighth(monkeypatch):

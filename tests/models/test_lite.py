@@ -196,3 +196,13 @@ def test_training_hints_alone_leaves_pictures_without_hints_as_they_were_to_the_
     assert torch.equal(again(x), lite(x))
     assert again.trains == "all"  # whoever goes on from the file trains all of it
     assert all(p.requires_grad for p in again.parameters())
+
+
+def test_the_validation_loss_does_not_depend_on_the_batch_or_the_random_state():
+    model = create_model("lite", temperature=0.38).eval()
+    luminance, ab = 100 * torch.rand(3, 1, 64, 64), 20 * torch.randn(3, 2, 64, 64)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        together = model.loss(luminance, ab)["hints"]
+        alone = [model.loss(luminance[i : i + 1], ab[i : i + 1])["hints"] for i in range(3)]
+    torch.testing.assert_close(together, torch.stack(alone).mean(), rtol=1e-4, atol=0)

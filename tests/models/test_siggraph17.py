@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -276,11 +278,20 @@ def test_unknown_statistics_may_differ_picture_by_picture(guided):
 
 def test_global_training_reveals_both_either_or_neither(guided):
     torch.manual_seed(0)
-    drawn = guided.simulate(luminance(64, 8), chroma(64, 8))
+    drawn = copy.deepcopy(guided).train().simulate(luminance(64, 8), chroma(64, 8))
     shown = torch.stack([~drawn.histogram.isnan().any(1), ~drawn.saturation.isnan()[:, 0]])
     assert {tuple(pair) for pair in shown.T.tolist()} == {
         (False, False), (False, True), (True, False), (True, True),
     }  # fmt: skip
+
+
+def test_evaluation_shows_all_statistics_and_the_same_hints_whatever_the_batch(guided):
+    x, ab = luminance(3), chroma(3)
+    shown, alone = guided.simulate(x, ab), guided.simulate(x[1:2], ab[1:2])
+    assert not shown.histogram.isnan().any()
+    assert not shown.saturation.isnan().any()
+    assert torch.equal(shown.local.ab[1:2], alone.local.ab)
+    assert torch.equal(shown.histogram[1:2], alone.histogram)
 
 
 def test_every_parameter_of_the_global_branch_is_trained():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from deepcolor.blocks.decoders import PyramidDecoder
 from deepcolor.blocks.encoders import TimmEncoder
 from deepcolor.blocks.hints import HintSpread, Places
-from deepcolor.guidance import Guidance, Hints, simulate_hints
+from deepcolor.guidance import Guidance, Hints, evaluation_hints, simulate_hints
 from deepcolor.losses.chroma import chroma_huber
 from deepcolor.models.base import Colorizer
 from deepcolor.models.classification import ClassificationColorizer, Vary
@@ -175,11 +175,12 @@ class Lite(ClassificationColorizer):
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """Cross-entropy, and how far simulated hints leave chroma from the truth.
 
-        Half of the pictures have hints (the only one of a batch of one). The second term trains
-        only what spreads them: whatever it weighs, pictures without hints do not suffer.
+        In training half of the pictures have hints (the only one of a batch of one), in evaluation
+        all, at the same places. The second term trains only what spreads them: whatever it weighs,
+        pictures without hints do not suffer.
         """
         self.check_input(luminance)
-        hinted = slice(0, max(1, len(luminance) // 2))
+        hinted = slice(0, max(1, len(luminance) // 2) if self.training else len(luminance))
         if self.trains == "hints":
             with torch.no_grad():
                 logits, features = self.run(luminance[hinted])
@@ -201,9 +202,10 @@ class Lite(ClassificationColorizer):
             ab: (B, 2, H, W), the truth, in CIELAB units.
         """
         assert self.network.hints is not None  # `loss` asks
-        hints = simulate_hints(ab, HINT_STOP, REVEAL_ALL)
+        simulate = simulate_hints if self.training else evaluation_hints
+        hints = simulate(ab, HINT_STOP, REVEAL_ALL)
         while not bool(hints.mask.any()):  # a batch without any hint teaches nothing
-            hints = simulate_hints(ab, HINT_STOP, REVEAL_ALL)
+            hints = simulate(ab, HINT_STOP, REVEAL_ALL)
         places = self.network.hints.places(self._small(luminance), features)
         corrected = self.network.hints(self.decode(logits), hints, places)
         truth = self.reduce(ab, (corrected.shape[-2], corrected.shape[-1]))

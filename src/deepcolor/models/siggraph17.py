@@ -17,10 +17,11 @@ from deepcolor.guidance import (
     Guidance,
     Hints,
     check_guidance,
+    evaluation_hints,
     hide_statistics,
     measure_statistics,
     simulate_hints,
-)
+)  # fmt: skip
 from deepcolor.models.base import Colorizer
 from deepcolor.quantize import AbQuantizer
 
@@ -296,17 +297,19 @@ class SIGGRAPH17(Colorizer):
         return REGRESSION_WEIGHT * pixels.sum(dim=1).mean(dim=(1, 2))
 
     @torch.no_grad()
-    def simulate(
-        self, luminance: Tensor, ab: Tensor, generator: torch.Generator | None = None
-    ) -> Guidance:
-        """Guidance for training: hints, and colour statistics if the model takes them.
+    def simulate(self, luminance: Tensor, ab: Tensor) -> Guidance:
+        """Simulated hints, and colour statistics if the model takes them.
 
-        Each picture shows its histogram, its saturation, both or neither, with equal chances.
+        In training each picture shows its histogram, its saturation, both or neither, with equal
+        chances; in evaluation both, and has its hints at the same places as all others.
         """
-        local = simulate_hints(ab, self.hint_stop, self.reveal_all, generator)
+        draw = simulate_hints if self.training else evaluation_hints
+        local = draw(ab, self.hint_stop, self.reveal_all)
         if self.histogram_bins is None:
             return local
-        return hide_statistics(self.statistics(luminance, ab), local, generator)
+        truth = self.statistics(luminance, ab)
+        shown = GlobalHints(truth.histogram, truth.saturation, local)
+        return hide_statistics(truth, local) if self.training else shown
 
     def statistics(self, luminance: Tensor, ab: Tensor) -> GlobalHints:
         """Measure the colour statistics of pictures, such as one to take the colours from."""
@@ -327,10 +330,8 @@ class SIGGRAPH17(Colorizer):
         if self.histogram_bins is None:
             return x, None
         given = guidance if isinstance(guidance, GlobalHints) else GlobalHints()
-        return x, (
-            _with_indicator(given.histogram, self.histogram_bins.bins, luminance),
-            _with_indicator(given.saturation, 1, luminance),
-        )
+        histogram = _with_indicator(given.histogram, self.histogram_bins.bins, luminance)
+        return x, (histogram, _with_indicator(given.saturation, 1, luminance))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trainable = [p for p in self.parameters() if p.requires_grad]
