@@ -1,6 +1,7 @@
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from deepcolor.blocks.vgg import VGG_CHANNELS, VGGPyramid
 
@@ -36,6 +37,21 @@ def test_levels_are_conv1_2_to_conv4_3_behind_their_relu(whole, tmp_path):
             level = levels[(3, 8, 15, 22).index(number)]
             assert torch.allclose(level, x, atol=1e-5)
     assert sum(p.numel() for p in vgg.parameters()) == 7_635_264
+
+
+def test_a_damaged_file_of_weights_is_refused_in_words(tmp_path):
+    path = tmp_path / "vgg16.pth"
+    path.write_bytes(b"cut off")
+    with pytest.raises(ValueError, match=r"vgg16\.pth: not a weights file of tensors alone"):
+        VGGPyramid("vgg16", str(path), "torchvision", frozen=True)
+
+
+def test_safetensors_are_weights_too(whole, tmp_path):
+    path = tmp_path / "vgg16.safetensors"
+    save_file(published(whole), path)
+    vgg = VGGPyramid("vgg16", str(path), "torchvision", frozen=True)
+    first = vgg.backbone.state_dict()["features_0.weight"]
+    assert torch.equal(first, whole.features[0].weight)
 
 
 @torch.no_grad()

@@ -15,7 +15,10 @@ from deepcolor.weights import load_model, save_model
 # All tests of a model run in a row, so that it is made once.
 pytestmark = pytest.mark.parametrize("name", sorted(MODELS), scope="module")
 SMALL = 64  # pixels: a multiple of every stride
-STEPS = 60  # most take under eight; some start slowly
+STEPS = 24  # most take under eight; deep networks without normalization start slowly
+SLOWER = {"som_mlp": 60}  # 9,109 parameters on a batch of noise: 51 steps
+CLOSE = 1e-2  # summation order, in CIELAB units of up to 110
+LESS_CLOSE = {"hwang_zhou16": 0.05}  # 0.012 seen, with random weights, by way of CIELUV
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +99,11 @@ def test_a_temperature_is_for_models_that_predict_distributions(model):
 
 
 @torch.no_grad()
-def test_pictures_of_a_batch_do_not_see_each_other(model):
+def test_pictures_of_a_batch_do_not_see_each_other(model, name):
     x = luminance(3)
     together = model.eval()(x)
     alone = torch.cat([model(one[None]) for one in x])
-    assert (together - alone).abs().max() < 0.05  # summation order, in units of up to 110
+    assert (together - alone).abs().max() < LESS_CLOSE.get(name, CLOSE)
 
 
 def test_every_trainable_parameter_gets_a_gradient(model):
@@ -114,12 +117,12 @@ def test_every_trainable_parameter_gets_a_gradient(model):
     assert not without
 
 
-def test_loss_falls_on_one_batch(model):
+def test_loss_falls_on_one_batch(model, name):
     model.train()
     batch = lab_batch()
     optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=1e-3)
     losses: list[float] = []
-    for _ in range(STEPS):
+    for _ in range(SLOWER.get(name, STEPS)):
         loss = torch.stack(list(model.loss(*batch).values())).sum()
         optimizer.zero_grad()
         loss.backward()

@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from deepcolor.blocks.fitting import misfits, told
+
 __all__ = [
     "CAFFE_MEAN",
     "IMAGENET_MEAN",
@@ -38,7 +40,6 @@ VGG16_CLASSIFIER = {  # torchvision's names of what timm holds as convolutions
     "classifier.6": "head.fc",
 }
 VGG16_MAP = (512, 7, 7)  # what its first dense layer flattens
-LISTED_KEYS = 10  # of a state dict that does not fit
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
@@ -75,20 +76,9 @@ def load_backbone(backbone: nn.Module, name: str, path: str) -> None:
     """
     weights = _timm_names(read_weights(path), name)
     wanted = backbone.state_dict()
-    problems = [f"missing {key}" for key in wanted if key not in weights]
-    problems += [f"extra {key}" for key in weights if key not in wanted]
-    problems += [
-        f"{key} is {tuple(weights[key].shape)}, needs {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in weights and weights[key].shape != wanted[key].shape
-    ]
+    problems = misfits(wanted, weights)
     if problems:
-        more = len(problems) - LISTED_KEYS
-        raise ValueError(
-            f"{path}: the weights do not fit {name}: "
-            + "; ".join(problems[:LISTED_KEYS])
-            + (f"; and {more} more" if more > 0 else "")
-        )
+        raise ValueError(f"{path}: the weights do not fit {name}: {told(problems)}")
     backbone.load_state_dict(weights, strict=True)
 
 

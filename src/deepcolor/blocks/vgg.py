@@ -1,11 +1,13 @@
 """The VGG networks (Simonyan and Zisserman 2015), read after each of their first four scales."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import timm
 import torch
 from torch import Tensor, nn
+
+from deepcolor.blocks.backbones import read_weights
+from deepcolor.blocks.fitting import misfits, told
 
 __all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid"]
 
@@ -13,7 +15,6 @@ Preprocessing = Literal["caffe", "torchvision"]
 
 VGG_CHANNELS = (64, 128, 256, 512)  # conv1_2, conv2_2, conv3_3 and conv4_3 of VGG-16
 VGG_STRIDES = (1, 2, 4, 8)
-LISTED_KEYS = 10  # of weights that do not fit
 NORMALIZATION = {  # mean and deviation of the three channels, on a scale of 0..1
     # BGR, not divided: for weights as the authors published them
     "caffe": ((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255, 1 / 255, 1 / 255)),
@@ -28,8 +29,8 @@ class VGGPyramid(nn.Module):
 
     Args:
         name: a VGG of timm: vgg16, vgg16_bn, vgg13, vgg19 ...
-        weights: a .pth file of that network in timm's or torchvision's names, classifier or not;
-            None leaves it random.
+        weights: a .safetensors or .pth file of that network in timm's or torchvision's names,
+            classifier or not; None leaves it random.
         preprocessing: what the weights expect: "caffe" 0..255 BGR less its mean, "torchvision"
             0..1 RGB less its mean, divided by its deviation.
         frozen: neither trained nor in training mode, whatever the rest does.
@@ -79,26 +80,13 @@ class VGGPyramid(nn.Module):
 
 def _load(backbone: nn.Module, name: str, file: str) -> None:
     """Load the convolutions of a classifier's file, strictly; what lies above is left out."""
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"encoder weights {file!r}: no such file")
-    weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    weights = read_weights(file)
     whole = timm.create_model(name, mlp_ratio=SMALL_HEAD, num_classes=0).state_dict()
     wanted = {key: value for key, value in whole.items() if key.startswith("features.")}
     given = {key: value for key, value in weights.items() if key.startswith("features.")}
-    problems = [f"missing {key}" for key in wanted if key not in given]
-    problems += [f"extra {key}" for key in given if key not in wanted]
-    problems += [
-        f"{key} is {tuple(given[key].shape)}, needs {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in given and given[key].shape != wanted[key].shape
-    ]
+    problems = misfits(wanted, given)
     if problems:
-        more = len(problems) - LISTED_KEYS
-        raise ValueError(
-            f"{file}: the weights do not fit {name}: "
-            + "; ".join(problems[:LISTED_KEYS])
-            + (f"; and {more} more" if more > 0 else "")
-        )
+        raise ValueError(f"{file}: the weights do not fit {name}: {told(problems)}")
     renamed = {key.replace("features.", "features_", 1): value for key, value in given.items()}
     with torch.no_grad():
         backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()}, strict=True)

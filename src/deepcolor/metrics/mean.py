@@ -1,7 +1,5 @@
 """Metrics that are a mean over pictures."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -25,9 +23,6 @@ class PictureMean(Metric):
         super().__init__()
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, *pictures: Any) -> None:
-        raise NotImplementedError(f"{type(self).__name__} must say what its pictures are")
 
     def add(self, values: Tensor) -> None:
         """Count (B,) numbers, one a picture."""

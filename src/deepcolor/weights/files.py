@@ -20,6 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from deepcolor.blocks.fitting import misfits, told
 from deepcolor.models import MODELS, Colorizer, create_model
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "save_model",
 ]
 
-LISTED_KEYS = 10  # of a state dict that does not fit
 FORMAT = "deepcolor"  # key of the safetensors header
 Source = str | Path
 
@@ -162,25 +162,14 @@ def load_network(network: nn.Module, tensors: Mapping[str, Tensor], source: Sour
             are not finite.
     """
     wanted = network.state_dict()
-    problems = [f"missing {key}" for key in wanted if key not in tensors]
-    problems += [f"extra {key}" for key in tensors if key not in wanted]
-    problems += [
-        f"{key} is {tuple(tensors[key].shape)}, needs {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in tensors and tensors[key].shape != wanted[key].shape
-    ]
-    problems = problems or [
+    problems = misfits(wanted, tensors) or [
         f"{key} holds numbers that are not finite"
         for key, value in tensors.items()
         if value.is_floating_point() and not bool(torch.isfinite(value).all())
     ]
     if problems:
-        more = len(problems) - LISTED_KEYS
-        raise WeightsError(
-            f"{source}: the weights do not fit {type(network).__name__}: "
-            + "; ".join(problems[:LISTED_KEYS])
-            + (f"; and {more} more" if more > 0 else "")
-        )
+        name = type(network).__name__
+        raise WeightsError(f"{source}: the weights do not fit {name}: {told(problems)}")
     try:
         network.load_state_dict(tensors, strict=True)
     except ValueError as error:  # a network may check more than shapes, such as its codebook
