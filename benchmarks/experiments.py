@@ -44,7 +44,7 @@ from deepcolor.quantize import AbQuantizer
 SIDE = 64  # of the pictures trained on
 MARGIN = 8  # for random crops
 HELD_OUT = 400
-STEPS = {"a": 300, "b": 300, "c": 600, "e": 400}  # what the time at hand allows
+STEPS = {"a": 300, "b": 300, "c": 600, "e": 300}  # what the time at hand allows
 LOOKS = 4  # at the held-out photographs, a run
 BATCH = 32
 GREY_CHROMA = 4.0  # below it a pixel counts as left grey
