@@ -44,9 +44,9 @@ from deepcolor.quantize import AbQuantizer
 SIDE = 64  # of the pictures trained on
 MARGIN = 8  # for random crops
 HELD_OUT = 400
-STEPS = {"a": 300, "b": 300, "c": 600, "e": 300}  # what the time at hand allows
+STEPS = {"a": 300, "b": 300, "c": 600, "e": 400}  # what the time at hand allows
+BATCH = {"a": 16, "b": 16, "c": 32, "e": 16}  # likewise
 LOOKS = 4  # at the held-out photographs, a run
-BATCH = 32
 GREY_CHROMA = 4.0  # below it a pixel counts as left grey
 SMALL = "tiny_imagenet"  # a source whose photographs are soft
 ENCODER = "tf_efficientnet_lite0"
@@ -229,7 +229,8 @@ class Looks(Callback):
             self.seen[trainer.global_step] = figures(model, self.loader)
 
 
-def run(name: str, seed: int, steps: int, photos: Tensor, vectors: Tensor, out: Path) -> None:
+def run(name: str, seed: int, photos: Tensor, vectors: Tensor, out: Path) -> None:
+    steps, batch = (table[SYSTEMS[name][0][0]] for table in (STEPS, BATCH))
     order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(0))
     held, rest = order[:HELD_OUT], order[HELD_OUT:]
     vectors = F.pad(vectors, (0, VECTOR_WIDTH - vectors.shape[1]))
@@ -240,7 +241,7 @@ def run(name: str, seed: int, steps: int, photos: Tensor, vectors: Tensor, out: 
     seed_everything(seed, verbose=False)
     model = SYSTEMS[name][1]()
     seed_everything(seed, verbose=False)  # the same pictures in the same order for each system
-    train = DataLoader(Crops(photos[rest], vectors, True), BATCH, shuffle=True, drop_last=True)
+    train = DataLoader(Crops(photos[rest], vectors, True), batch, shuffle=True, drop_last=True)
     looks = Looks(DataLoader(Crops(photos[held], held_vectors, False), 50), steps // LOOKS)
     start = time.perf_counter()
     Trainer(
@@ -249,7 +250,7 @@ def run(name: str, seed: int, steps: int, photos: Tensor, vectors: Tensor, out: 
         gradient_clip_val=1.0,
     ).fit(model, train)  # fmt: skip
     done = {
-        "name": name, "seed": seed, "steps": steps, "photographs": len(rest),
+        "name": name, "seed": seed, "steps": steps, "batch": batch, "photographs": len(rest),
         "seconds": time.perf_counter() - start, "looks": looks.seen,
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }  # fmt: skip
@@ -317,7 +318,7 @@ def main() -> None:
                 if there or not set(places) & set(asked.only):
                     continue
                 print(name, seed, flush=True)
-                run(name, seed, STEPS[places[0]], photos, vectors, out)
+                run(name, seed, photos, vectors, out)
 
 
 if __name__ == "__main__":
