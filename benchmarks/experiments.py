@@ -115,15 +115,22 @@ def vanilla(**variant: Any) -> VanillaAutoencoder:
     return VanillaAutoencoder(**variant)
 
 
-def merged() -> MergedVGG16:
-    return MergedVGG16(features="given")
+class Merged(MergedVGG16):
+    """With EfficientNet-Lite0's vectors; those of pictures outside of the data are made anew."""
+
+    def __init__(self) -> None:
+        super().__init__(features="given")
+
+    def global_vector(self, luminance: Tensor) -> Tensor:
+        vector = describe(make_classifier(), luminance)
+        return F.pad(vector, (0, VECTOR_WIDTH - vector.shape[1]))
 
 
 Make = Callable[[], Colorizer]
 SYSTEMS: dict[str, tuple[str, Make]] = {  # name: experiments it stands in, how to make it
     "vanilla LAB": ("ab", lambda: vanilla(space="lab")),
-    "merged LAB": ("a", merged),
-    "merged LAB, vectors of other photographs": ("a", merged),
+    "merged LAB": ("a", Merged),
+    "merged LAB, vectors of other photographs": ("a", Merged),
     "vanilla YCbCr, truncated": ("b", lambda: vanilla(space="ycbcr", legacy_truncate=True)),
     "vanilla YCbCr": ("b", lambda: vanilla(space="ycbcr")),
     "vanilla YCbCr, centred": ("b", lambda: vanilla(space="ycbcr", center=True)),
@@ -176,14 +183,24 @@ def load(path: str, kept: Path) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def global_vectors(photos: Tensor) -> Tensor:
     """What EfficientNet-Lite0 says of each grey photograph: (N, 1280)."""
-    classifier = timm.create_model(ENCODER, num_classes=0, in_chans=1).eval()
-    load_by_position(classifier, ENCODER, read_encoder_weights(ENCODER_WEIGHTS))
+    classifier = make_classifier()
     answers = []
     for batch in tqdm(photos.split(64), desc="vectors"):
-        luminance, _ = split_lab(rgb_to_lab(unit_rgb(batch)))
-        large = F.interpolate(luminance, (VECTOR_SIDE,) * 2, mode="bicubic", align_corners=False)
-        answers.append(classifier((large - 50) / 50))
+        answers.append(describe(classifier, split_lab(rgb_to_lab(unit_rgb(batch)))[0]))
     return torch.cat(answers)
+
+
+def make_classifier() -> nn.Module:
+    classifier: nn.Module = timm.create_model(ENCODER, num_classes=0, in_chans=1).eval()
+    load_by_position(classifier, ENCODER, read_encoder_weights(ENCODER_WEIGHTS))
+    return classifier
+
+
+def describe(classifier: nn.Module, luminance: Tensor) -> Tensor:
+    """(B, 1, H, W) L -> (B, 1280)."""
+    large = F.interpolate(luminance, (VECTOR_SIDE,) * 2, mode="bicubic", align_corners=False)
+    vector: Tensor = classifier((large - 50) / 50)
+    return vector
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -255,7 +272,7 @@ def run(name: str, seed: int, photos: Tensor, vectors: Tensor, out: Path) -> Non
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }  # fmt: skip
     file = out / f"{slug(name)}.{seed}.json"
-    if seed == 0 and not name.startswith("merged"):  # those need vectors, which a sheet has not
+    if seed == 0 and name != SHUFFLED:
         strip(Predictor(model.eval(), device="cpu"), SIDE).save(out / f"{slug(name)}.png")
     file.with_suffix(".part").write_text(json.dumps(done, indent=1))
     os.replace(file.with_suffix(".part"), file)
