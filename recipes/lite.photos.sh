@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Trains lite.photos from a folder of colour photographs, or of tar archives of them:
 #
-#   recipes/lite.photos.sh PHOTOS [LightningCLI arguments for both halves]
+#   recipes/lite.photos.sh PHOTOS [LightningCLI arguments for all parts]
 #
 # If none of your sources is named tiny_imagenet, add --data.shares null.
-# Needs pip install '.[train]'. Ends with runs/lite.photos-large/version_0/model.safetensors.
+# Needs pip install '.[train]'. Ends with runs/lite.hints/version_0/model.safetensors.
 set -euo pipefail
 here=$(dirname "$0")
 photos=$1
 shift
 deepcolor train fit --config "$here/lite.photos.yaml" --data.path "$photos" "$@"
-deepcolor train fit --config "$here/lite.photos-large.yaml" --data.path "$photos" \
-  --warm_start runs/lite.photos/version_0/model.safetensors "$@"
+before=lite.photos
+for part in lite.photos-large lite.photos-milder lite.hints; do
+  deepcolor train fit --config "$here/$part.yaml" --data.path "$photos" \
+    --warm_start "runs/$before/version_0/model.safetensors" "$@"
+  before=$part
+done
