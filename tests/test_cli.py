@@ -292,6 +292,19 @@ def test_the_controls_are_those_of_the_call(photo):
     assert np.array_equal(pixels(photo.parent / "old.color.png"), np.asarray(call))
 
 
+def test_sample_draws_the_colouring_of_that_seed(photo):
+    drawn = []
+    for seed in (0, 3):
+        assert colorize(photo, "--sample", seed)[0] == 0
+        drawn.append(pixels(photo.parent / "old.color.png"))
+        (call,) = library.colorize(photo, device="cpu", samples=1, seed=seed)
+        assert np.array_equal(drawn[-1], np.asarray(call))
+    assert not np.array_equal(*drawn)
+    code, out, err = colorize(photo, "--sample", 0, "--temperature", 0)
+    assert (code, out) == (2, "")
+    assert err == "deepcolor: samples differ by temperature: it must be above 0, up to 1\n"
+
+
 def test_max_pixels_refuses_larger_photographs(photo):
     code, _, err = colorize(photo, "--max-pixels", 1000)
     assert code == 1

@@ -15,6 +15,7 @@ import torch
 from deepcolor import images
 from deepcolor.cli.plan import Task, is_lossy
 from deepcolor.inference import QUALITIES, Predictor
+from deepcolor.inference.sampling import Question
 
 __all__ = ["Outcome", "Settings", "colour_all"]
 
@@ -30,8 +31,15 @@ class Settings:
     size: int | None = None
     saturation: float = 1.0
     temperature: float | None = None
+    sample: int | None = None
     max_pixels: int | None = images.MAX_PIXELS
     file_quality: int | None = None
+
+    def question(self, predictor: Predictor) -> Question | None:
+        """What `sample` asks: the draw of that seed."""
+        if self.sample is None:
+            return None
+        return predictor.question(self.temperature, 1, self.sample)
 
 
 @dataclass
@@ -79,6 +87,7 @@ def colour_all(
     """
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
     turn = nullcontext() if predictor.device.type == "cpu" else threading.Lock()
+    question = settings.question(predictor)
     with _hearing() as heard, _sharing_cores(jobs):
 
         def colour(picture: images.Picture) -> tuple[Any, float]:
@@ -86,8 +95,9 @@ def colour_all(
                 start = time.perf_counter()
                 quality = QUALITIES[settings.quality]
                 coloured = predictor.colour(
-                    picture, quality, settings.size, settings.saturation, settings.temperature
-                )
+                    picture, quality, settings.size, settings.saturation, settings.temperature,
+                    None, question,
+                )  # fmt: skip
                 return coloured, time.perf_counter() - start
 
         def work(task: Task) -> None:

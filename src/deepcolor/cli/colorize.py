@@ -83,6 +83,8 @@ def prepared(order: Order) -> Iterator[tuple[Plan, Predictor | None]]:
         if numbered and not any(is_lossy(task.target) for task in work.tasks + work.skipped):
             raise ValueError("--file-quality is for jpg, webp and avif; choose one with --format")
         predictor = Predictor(order.model, order.device) if work.tasks else None
+        if predictor is not None:
+            order.settings.question(predictor)  # refused before any work
         yield work, predictor
 
 

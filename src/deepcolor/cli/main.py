@@ -102,6 +102,15 @@ def colorize(
             min=0, max=1, help="1 dull and safe, 0 vivid and blotchy.", show_default="the model's"
         ),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Draw one of several plausible colourings by this seed, instead of the expected"
+            " one; each number draws another.",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(
@@ -146,7 +155,7 @@ def colorize(
         from deepcolor.images import MAX_PIXELS
 
         limit = MAX_PIXELS if max_pixels is None else max_pixels or None
-        settings = Settings(quality, size, saturation, temperature, limit, file_quality)
+        settings = Settings(quality, size, saturation, temperature, sample, limit, file_quality)
         order = work.Order(
             photos, output, recursive, file_format, settings, skip_existing, jobs, model, device,
             as_json,

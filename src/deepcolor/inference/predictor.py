@@ -117,14 +117,8 @@ class Predictor:
             )
         check_size(size)
         check_controls(saturation, temperature)
-        check_samples(samples, seed)
         work = quality_of(quality)
-        question = None
-        if samples is not None or uncertainty:
-            known = distribution_of(self.model, "samples=" if samples else "uncertainty=")
-            if samples and 0 in (temperature, known.temperature if temperature is None else None):
-                raise ValueError("samples differ by temperature: it must be above 0, up to 1")
-            question = Question(temperature, samples, seed, uncertainty)
+        question = self.question(temperature, samples, seed, uncertainty)
         pictures, spread = self._coloured(
             images.read(image, max_pixels),
             work,
@@ -137,6 +131,26 @@ class Predictor:
         result = pictures[0] if samples is None else pictures
         return (result, spread) if uncertainty else result
 
+    def question(
+        self,
+        temperature: float | None = None,
+        samples: int | None = None,
+        seed: int = 0,
+        uncertainty: bool = False,
+    ) -> Question | None:
+        """What to ask of the predicted distribution, as `colorize`; None for nothing special.
+
+        Raises:
+            ValueError, TypeError: if it cannot be asked, of this model or at all.
+        """
+        check_samples(samples, seed)
+        if samples is None and not uncertainty:
+            return None
+        known = distribution_of(self.model, "samples=" if samples else "uncertainty=")
+        if samples and 0 in (temperature, known.temperature if temperature is None else None):
+            raise ValueError("samples differ by temperature: it must be above 0, up to 1")
+        return Question(temperature, samples, seed, uncertainty)
+
     def colour(
         self,
         picture: images.Picture,
@@ -145,10 +159,13 @@ class Predictor:
         saturation: float = 1.0,
         temperature: float | None = None,
         guidance: Guidance | None = None,
+        question: Question | None = None,
     ) -> Any:
-        """Colour a picture that was read already, and give it back."""
-        pictures, _ = self._coloured(picture, quality, size, saturation, temperature, guidance)
-        return pictures[0]
+        """Colour a picture that was read already, and give it back (of samples, the last)."""
+        pictures, _ = self._coloured(
+            picture, quality, size, saturation, temperature, guidance, question
+        )
+        return pictures[-1]
 
     @torch.inference_mode()
     def _coloured(
