@@ -126,6 +126,20 @@ class Merged(MergedVGG16):
         return F.pad(vector, (0, VECTOR_WIDTH - vector.shape[1]))
 
 
+class Constant(nn.Module):
+    """The same ab everywhere: what a system that learned nothing could say."""
+
+    def __init__(self, ab: Tensor) -> None:
+        super().__init__()
+        self.tint = ab
+
+    def forward(self, luminance: Tensor) -> Tensor:
+        return self.tint.view(1, 2, 1, 1).expand(len(luminance), 2, *luminance.shape[-2:])
+
+    def forward_extras(self, batch: Any) -> dict[str, Tensor]:
+        return {}
+
+
 Make = Callable[[], Colorizer]
 SYSTEMS: dict[str, tuple[str, Make]] = {  # name: experiments it stands in, how to make it
     "vanilla LAB": ("ab", lambda: vanilla(space="lab")),
@@ -207,7 +221,7 @@ def describe(classifier: nn.Module, luminance: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def figures(model: Colorizer, loader: DataLoader[Any]) -> dict[str, float]:
+def figures(model: Any, loader: DataLoader[Any]) -> dict[str, float]:
     """Of the held-out photographs: as `validation_step`, and the share of grey pixels."""
     auc, difference = AbAuC(), CIEDE2000()
     colour, true_colour = Colourfulness(), Colourfulness()
@@ -246,10 +260,26 @@ class Looks(Callback):
             self.seen[trainer.global_step] = figures(model, self.loader)
 
 
+def split(photos: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of the photographs held out, and of the rest; the same for all."""
+    order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(0))
+    return order[:HELD_OUT], order[HELD_OUT:]
+
+
+def floors(photos: Tensor, vectors: Tensor, out: Path) -> None:
+    """The held-out photographs in grey, and in the mean ab of the others."""
+    held, rest = split(photos)
+    loader = DataLoader(Crops(photos[held], vectors[held], False), 50)
+    means = [split_lab(rgb_to_lab(unit_rgb(p)))[1].mean((0, 2, 3)) for p in photos[rest].split(500)]
+    for name, ab in {"grey": torch.zeros(2), "mean ab": torch.stack(means[:-1]).mean(0)}.items():
+        seen = {0: figures(Constant(ab), loader)}
+        done = {"name": name, "seed": 0, "steps": 0, "parameters": 0, "looks": seen}
+        (out / f"{slug(name)}.0.json").write_text(json.dumps(done, indent=1))
+
+
 def run(name: str, seed: int, photos: Tensor, vectors: Tensor, out: Path) -> None:
     steps, batch = (table[SYSTEMS[name][0][0]] for table in (STEPS, BATCH))
-    order = torch.randperm(len(photos), generator=torch.Generator().manual_seed(0))
-    held, rest = order[:HELD_OUT], order[HELD_OUT:]
+    held, rest = split(photos)
     vectors = F.pad(vectors, (0, VECTOR_WIDTH - vectors.shape[1]))
     if name == SHUFFLED:
         held_vectors, vectors = vectors[held.roll(1)], vectors[rest.roll(1)]
@@ -329,6 +359,7 @@ def main() -> None:
         report(out, {name: places for name, (places, _) in SYSTEMS.items()}, Path(asked.assets))
     else:
         photos, vectors = load(asked.paths[0], out / "photographs.pt")
+        floors(photos, vectors, out)
         for seed in asked.seeds:
             for name, (places, _) in SYSTEMS.items():
                 there = (out / f"{slug(name)}.{seed}.json").is_file()

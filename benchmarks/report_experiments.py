@@ -20,6 +20,7 @@ COLUMNS = {
     "colourfulness_share": "colourfulness / truth's",
     "grey_pixels_beyond_truth": "grey pixels beyond truth's",
 }  # fmt: skip
+FLOORS = ("grey", "mean ab")  # rows of every table, not trained
 CURVES = ("auc", "auc_rebalanced", "colourfulness_share")
 
 
@@ -46,7 +47,7 @@ def report(out: Path, places: Mapping[str, str], assets: Path) -> None:
         if not rows:
             continue
         print(f"\n### ({letter})\n")
-        table(rows)
+        table({name: [r for r in runs if r["name"] == name] for name in FLOORS} | rows)
         curves(rows, assets / f"experiment_{letter}.png")
         grid(list(rows), out, assets / f"experiment_{letter}_grid.png")
     if (out / "temperature.json").is_file():
@@ -61,14 +62,14 @@ def last(run: Mapping[str, Any]) -> dict[str, float]:
 
 
 def table(rows: Mapping[str, list[dict[str, Any]]]) -> None:
-    print("| | parameters | seeds | " + " | ".join(COLUMNS.values()) + " |")
+    print("| | trained | seeds | " + " | ".join(COLUMNS.values()) + " |")
     print("|" + "---|" * (3 + len(COLUMNS)))
     for name, runs in rows.items():
         cells = []
         for key in COLUMNS:
             values = [last(run)[key] for run in runs]
-            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-            cells.append(f"{statistics.mean(values):.2f} ± {spread:.2f}")
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.2f}{spread}")
         count = f"{runs[0]['parameters'] / 1e6:.2f} M"
         print(f"| {name} | {count} | {len(runs)} | " + " | ".join(cells) + " |")
 
