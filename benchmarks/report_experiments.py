@@ -49,7 +49,7 @@ def report(out: Path, places: Mapping[str, str], assets: Path) -> None:
         print(f"\n### ({letter})\n")
         table({name: [r for r in runs if r["name"] == name] for name in FLOORS} | rows)
         curves(rows, assets / f"experiment_{letter}.png")
-        grid(list(rows), out, assets / f"experiment_{letter}_grid.png")
+        grid(list(rows), out, assets / f"experiment_{letter}_grid.jpg")
     if (out / "temperature.json").is_file():
         print("\n### (d)\n")
         temperature(json.loads((out / "temperature.json").read_text()), assets)
@@ -101,7 +101,7 @@ def grid(names: list[str], out: Path, file: Path) -> None:
             shown.append(name)
     strips.append(strip(None))
     tall = Image.fromarray(np.concatenate([np.asarray(s.convert("RGB")) for s in strips], axis=0))
-    tall.save(file, optimize=True)
+    tall.save(file, quality=90)
     print(f"\n![rows: {', '.join(shown)}, truth](assets/{file.name})")
 
 

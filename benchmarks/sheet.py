@@ -1,9 +1,10 @@
 """A sheet of photographs: grey, coloured, truth side by side.
 
-    python benchmarks/sheet.py OUT.png [PHOTO ...] [--model lite.photos]
+    python benchmarks/sheet.py OUT.png [PHOTO ...] [--model lite.photos] [--failures]
 
 Without PHOTO: eight photographs that installed packages carry and that may be published (it needs
-scikit-image, scikit-learn and matplotlib; titles and licences in docs/lite.md).
+scikit-image, scikit-learn and matplotlib; titles and licences in docs/lite.md). --failures shows
+the parts of them that go wrong, cut out after colouring.
 """
 
 import argparse
@@ -38,10 +39,22 @@ def published() -> dict[str, Image.Image]:
     }
 
 
-def strip(truth: Image.Image, predictor: deepcolor.Predictor) -> Image.Image:
+Box = tuple[float, float, float, float]
+# Shares of width and height: left, upper, right, lower.
+FAILURES: dict[str, Box] = {
+    "astronaut": (0.0, 0.0, 0.45, 0.6),
+    "coffee": (0.1, 0.15, 0.85, 1.0),
+}
+
+
+def strip(
+    truth: Image.Image, predictor: deepcolor.Predictor, box: Box = (0.0, 0.0, 1.0, 1.0)
+) -> Image.Image:
     grey = truth.convert("L")
-    parts = [grey.convert("RGB"), predictor(grey), truth]
-    width = round(truth.width * HEIGHT / truth.height)
+    left, upper, right, lower = box
+    cut = (left * truth.width, upper * truth.height, right * truth.width, lower * truth.height)
+    parts = [part.crop(cut) for part in (grey.convert("RGB"), predictor(grey), truth)]
+    width = round(parts[0].width * HEIGHT / parts[0].height)
     return Image.fromarray(
         np.concatenate([np.asarray(p.resize((width, HEIGHT), Image.LANCZOS)) for p in parts], 1)
     )
@@ -66,10 +79,15 @@ def main() -> None:
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--model", default="lite.photos")
     parser.add_argument("--columns", type=int, default=COLUMNS)
+    parser.add_argument("--failures", action="store_true")
     arguments = parser.parse_args()
     truths = [Image.open(p).convert("RGB") for p in arguments.photos]
     predictor = deepcolor.Predictor(arguments.model, "cpu")
-    strips = [strip(truth, predictor) for truth in truths or published().values()]
+    if arguments.failures:
+        known = published()
+        strips = [strip(known[name], predictor, box) for name, box in FAILURES.items()]
+    else:
+        strips = [strip(truth, predictor) for truth in truths or published().values()]
     print(images.save(sheet(strips, arguments.columns), arguments.output))
 
 

@@ -4,7 +4,7 @@
 #   recipes/lite.photos.sh PHOTOS [LightningCLI arguments for all parts]
 #
 # If none of your sources is named tiny_imagenet, add --data.shares null.
-# Needs pip install '.[train]'. Ends with runs/lite.hints/version_0/model.safetensors.
+# Needs pip install '.[train]'. Ends with lite.photos.safetensors.
 set -euo pipefail
 here=$(dirname "$0")
 photos=$1
@@ -16,3 +16,5 @@ for part in lite.photos-large lite.photos-milder lite.hints; do
     --warm_start "runs/$before/version_0/model.safetensors" "$@"
   before=$part
 done
+python "$here/release.py" runs/lite.hints/version_0/model.safetensors "$photos" \
+  lite.photos.safetensors

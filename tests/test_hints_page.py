@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from deepcolor.models.lite import Lite
-from deepcolor.weights import save_model
 
 PAGE = (Path(__file__).parents[1] / "docs" / "hints.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -19,7 +18,6 @@ MADE = (["new.png"], [f"new.{number}.png" for number in range(3)], [], [])
 @pytest.mark.parametrize(("block", "files"), list(zip(BLOCKS, MADE, strict=True)))
 def test_examples_of_the_page_run(block, files, tmp_path, photograph):
     Image.fromarray(photograph).convert("L").save(tmp_path / "old.jpg")
-    save_model(Lite(), tmp_path / "hints.safetensors")
     done = subprocess.run(
         [sys.executable, "-c", f"import deepcolor\n{block}"],
         cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -202,8 +202,11 @@ def test_saturation_scales_chroma_and_nothing_else(grey):
 def test_a_lower_temperature_is_more_colourful(grey):
     means = [chroma(deepcolor.colorize(grey, temperature=t)).mean() for t in (1.0, 0.38, 0.0)]
     assert means[0] < means[1] < means[2]
+
+
+def test_without_a_temperature_it_is_the_models(grey, lite):
     own = deepcolor.colorize(grey)
-    assert np.array_equal(deepcolor.colorize(grey, temperature=0.38), own)
+    assert np.array_equal(deepcolor.colorize(grey, temperature=lite.temperature), own)
 
 
 def test_temperature_leaves_the_model_as_it_was(grey, lite):

@@ -183,7 +183,7 @@ def test_training_hints_alone_leaves_pictures_without_hints_as_they_were_to_the_
     lite, photo_folder, quick_trainer, tmp_path
 ):
     data = ColorizationDataModule(str(photo_folder), size=64, batch_size=3, workers=0, held_out=3)
-    model = create_model("lite", temperature=0.38, trains="hints", lr=1e-2)
+    model = create_model("lite", temperature=lite.temperature, trains="hints", lr=1e-2)
     model.start_from(lite)
     before = copy.deepcopy(model.network.hints.state_dict())
     quick_trainer.fit(model, data)
