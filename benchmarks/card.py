@@ -44,7 +44,7 @@ def check(name: str, photos: Sequence[Photograph], predictor: Predictor) -> bool
 def by_source(train: str, name: str, predictor: Predictor) -> None:
     data = ColorizationDataModule(train, held_out=HELD_OUT)
     data.setup("fit")
-    held = data.val_set.dataset
+    held = data.val_set.photos
     with tempfile.TemporaryDirectory() as folder:
         for i in data.val_set.indices:
             part = Path(folder) / held.sources[i]

@@ -21,6 +21,8 @@ COLUMNS = {
     "grey_pixels_beyond_truth": "grey pixels beyond truth's",
 }  # fmt: skip
 FLOORS = ("grey", "mean ab")  # rows of every table, not trained
+OVER_T = ("psnr", "auc_rebalanced", "ciede2000", "colourfulness_share")
+SHOWN = (1.0, 0.38, 0.0)  # temperatures in the grid
 CURVES = ("auc", "auc_rebalanced", "colourfulness_share")
 
 
@@ -30,11 +32,13 @@ def truths() -> list[Image.Image]:
     return [Image.fromarray(p).resize(TILE, Image.Resampling.LANCZOS) for p in pictures]
 
 
-def strip(predictor: Predictor | None, size: int = 64) -> Image.Image:
+def strip(
+    predictor: Predictor | None, size: int | None = 64, temperature: float | None = None
+) -> Image.Image:
     """The photographs side by side, coloured; as they are when there is no predictor."""
     parts = truths()
     if predictor is not None:
-        parts = [predictor(p.convert("L"), size=size) for p in parts]
+        parts = [predictor(p.convert("L"), size=size, temperature=temperature) for p in parts]
     return Image.fromarray(np.concatenate([np.asarray(p) for p in parts], axis=1))
 
 
@@ -111,3 +115,24 @@ def temperature(rows: list[dict[str, float]], assets: Path) -> None:
     print("|" + "---|" * (1 + len(keys)))
     for row in rows:
         print(f"| {row['temperature']:g} | " + " | ".join(f"{row[k]:.2f}" for k in keys) + " |")
+    temperatures = [row["temperature"] for row in rows]
+    pictures(temperatures, rows, assets / "experiment_d.png")
+    predictor = Predictor("lite.photos", device="cpu")
+    strips = [strip(predictor, None, t) for t in SHOWN] + [strip(None)]
+    tall = np.concatenate([np.asarray(s.convert("RGB")) for s in strips], axis=0)
+    Image.fromarray(tall).save(assets / "experiment_d_grid.jpg", quality=90)
+    shown = ", ".join(f"T = {t:g}" for t in SHOWN)
+    print("\n![curves over temperature](assets/experiment_d.png)")
+    print(f"\n![rows: {shown}, truth](assets/experiment_d_grid.jpg)")
+
+
+def pictures(temperatures: list[float], rows: list[dict[str, float]], file: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(OVER_T), figsize=(4 * len(OVER_T), 3))
+    for axis, key in zip(axes, OVER_T, strict=True):
+        axis.plot(temperatures, [row[key] for row in rows], marker="o", markersize=3)
+        axis.set(title=COLUMNS[key], xlabel="T")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

@@ -199,9 +199,12 @@ def test_saturation_scales_chroma_and_nothing_else(grey):
     assert chroma(deepcolor.colorize(grey, saturation=0)).max() < 0.5
 
 
-def test_a_lower_temperature_is_more_colourful(grey):
-    means = [chroma(deepcolor.colorize(grey, temperature=t)).mean() for t in (1.0, 0.38, 0.0)]
-    assert means[0] < means[1] < means[2]
+def test_a_lower_temperature_is_more_vivid_and_rougher(grey):
+    colours = [chroma(deepcolor.colorize(grey, temperature=t)) for t in (1.0, 0.38, 0.0)]
+    spread = [colour.std() for colour in colours]
+    rough = [np.abs(np.diff(colour, axis=0)).mean() for colour in colours]
+    assert spread[0] < spread[1] < spread[2]
+    assert rough[0] < rough[1] < rough[2]
 
 
 def test_without_a_temperature_it_is_the_models(grey, lite):

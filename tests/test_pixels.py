@@ -119,3 +119,11 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
     pixels = stored(torch.uint8, 1, 900, 1100)
     with pytest.raises(RuntimeError, match="broken field"):
         compose(pixels, field, torch.empty(3, 900, 1100, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(("side", "wanted"), [(200, 228), (140, 160), (107, 192), (1999, 156)])
+def test_shrinking_loses_no_row_by_rounding(side, wanted):
+    """200 * (228 / 200) is a little less than 228."""
+    pixels = stored(torch.uint8, 1, side, 60)
+    assert shrink(pixels, (wanted, 52), CPU).shape == (1, wanted, 52)
+    assert shrink(pixels.mT.contiguous(), (52, wanted), CPU).shape == (1, 52, wanted)

@@ -1,5 +1,6 @@
 """Luminance out of stored pixels, by tables where there are levels."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -116,12 +117,22 @@ def shrink(pixels: Tensor, size: tuple[int, int], device: torch.device) -> Tenso
     workers.run(average, bands)
     luminance = torch.cat([means[band.start] for band in bands], dim=2) * 116 - 16
     # The scale says where the picture ends within its last, filled-up squares.
-    scale = (size[0] * square / height, size[1] * square / width)
+    scale = tuple(
+        _scale(full, wanted, square) for full, wanted in zip((height, width), size, strict=True)
+    )
     small = F.interpolate(
         luminance, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True,
         recompute_scale_factor=False,
     )  # fmt: skip
     return small[0, :, : size[0], : size[1]].clamp(0, 100)
+
+
+def _scale(full: int, wanted: int, square: int) -> float:
+    """What brings `full` pixels, in squares, to `wanted`: not one less by rounding."""
+    scale = wanted * square / full
+    while math.floor(-(-full // square) * scale) < wanted:
+        scale = math.nextafter(scale, math.inf)
+    return scale
 
 
 def _means(pixels: Tensor, square: int, device: torch.device) -> Tensor:
