@@ -9,12 +9,25 @@ set -euo pipefail
 here=$(dirname "$0")
 photos=$1
 shift
-deepcolor train fit --config "$here/lite.photos.yaml" --data.path "$photos" "$@"
+more=("$@")
+
+part() { # CONFIG START NAME [ARGUMENTS]
+  deepcolor train fit --config "$here/$1.yaml" --data.path "$photos" --name "$3" \
+    --warm_start "$2" "${@:4}" "${more[@]}"
+}
+
+weights() { echo "runs/$1/version_0/model.safetensors"; }
+
+deepcolor train fit --config "$here/lite.photos.yaml" --data.path "$photos" "${more[@]}"
 before=lite.photos
-for part in lite.photos-large lite.photos-milder lite.hints; do
-  deepcolor train fit --config "$here/$part.yaml" --data.path "$photos" \
-    --warm_start "runs/$before/version_0/model.safetensors" "$@"
-  before=$part
+for next in lite.photos-large lite.photos-milder lite.photos-small; do
+  part $next "$(weights $before)" $next
+  before=$next
 done
-python "$here/release.py" runs/lite.hints/version_0/model.safetensors "$photos" \
-  lite.photos.safetensors
+for order in 1 2; do
+  part lite.photos-last "$(weights $before)" lite.photos-last-$order --data.order_seed $order
+done
+python "$here/average.py" averaged.safetensors \
+  "$(weights lite.photos-last-1)" "$(weights lite.photos-last-2)"
+part lite.hints averaged.safetensors lite.hints
+python "$here/release.py" "$(weights lite.hints)" "$photos" lite.photos.safetensors

@@ -38,6 +38,15 @@ def test_the_split_depends_on_the_seed_alone(photo_folder):
     assert first.val_set.indices != other.val_set.indices
 
 
+def test_another_order_keeps_the_split(photo_folder):
+    plain, same, other = (module(photo_folder, seed=1, order_seed=n) for n in (None, 1, 2))
+    assert plain.val_set.indices == same.val_set.indices == other.val_set.indices
+    one, two, three = (list(data.train_dataloader().sampler) for data in (plain, same, other))
+    assert one == two
+    assert [place for place, _ in one] != [place for place, _ in three]
+    assert {seed for _, seed in one}.isdisjoint(seed for _, seed in three)
+
+
 def test_validation_pictures_are_the_same_each_time(photo_folder):
     data = module(photo_folder)
     once, twice = (torch.cat(list(data.val_dataloader())) for _ in range(2))

@@ -54,6 +54,8 @@ class ColorizationDataModule(LightningDataModule):
         shares: how often the photographs of a source (a tar's or a top folder's name) come an
             epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
         seed: of the split, the order and the augmentations.
+        order_seed: of the order and the augmentations alone, so that parts of one training see
+            other crops and keep the same photographs apart; `seed` when None.
 
     Raises (in `setup`):
         FileNotFoundError: for a path, a list, or photographs of a list that do not exist.
@@ -80,6 +82,7 @@ class ColorizationDataModule(LightningDataModule):
         vectors: str | None = None,
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
+        order_seed: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["path", "degrade"])
@@ -105,6 +108,7 @@ class ColorizationDataModule(LightningDataModule):
         """Opened by `setup`; a model that takes vectors checks it against its classifier."""
         self.shares = dict(shares or {})
         self.seed = seed
+        self.order_seed = seed if order_seed is None else order_seed
         self.photos: PhotoSet | None = None
         self._opened: PhotoSet | None = None
         self.left_out: dict[str, list[str]] = {"grey": [], "damaged": []}
@@ -199,7 +203,7 @@ class ColorizationDataModule(LightningDataModule):
         trainer = self.trainer
         sampler = EpochSampler(
             self.training_weights,
-            self.seed,
+            self.order_seed,
             1 if trainer is None else trainer.world_size,
             0 if trainer is None else trainer.global_rank,
         )
