@@ -1,40 +1,32 @@
-"""Averages weights of one model that were trained apart from a common start.
+"""Averages weights that were trained apart from a common start.
 
     python recipes/average.py OUT.safetensors WEIGHTS WEIGHTS [...]
 
-Fine-tuned from the same weights, they lie in one valley of the loss, and their mean is better than
-each (Wortsman et al. 2022, "Model soups"). Running statistics of batch normalization are averaged
-as well. Weights from other starts have no meaningful mean.
+Fine-tuned from the same weights, models lie in one valley of the loss, and their mean often does
+better than each (Wortsman et al. 2022, "Model soups"). Weights from other starts have no useful
+mean.
 """
 
 import argparse
-
-import torch
+from collections.abc import Sequence
 
 import deepcolor
 from deepcolor.models import Colorizer
+from deepcolor.training import blend
 
 
-def averaged(models: list[Colorizer]) -> Colorizer:
-    """The first model with the mean of all weights; counters, which are whole numbers, are its own.
+def averaged(paths: Sequence[str]) -> Colorizer:
+    """A model whose weights are the mean of several files'.
 
     Raises:
-        ValueError: for fewer than two models, or networks that differ in shape.
+        ValueError: for fewer than two files, or networks whose layers differ.
     """
-    if len(models) < 2:
-        raise ValueError(f"averaging needs two weights or more, got {len(models)}")
-    first, *others = [model.network.state_dict() for model in models]
-    for other in others:
-        if {k: v.shape for k, v in first.items()} != {k: v.shape for k, v in other.items()}:
-            raise ValueError("the weights are of networks that differ: they have no mean")
-    mean = {
-        key: torch.stack([value, *(other[key] for other in others)]).mean(dim=0)
-        if value.is_floating_point()
-        else value
-        for key, value in first.items()
-    }
-    models[0].network.load_state_dict(mean)
-    return models[0]
+    if len(paths) < 2:
+        raise ValueError(f"a mean needs the weights of two models or more, got {len(paths)}")
+    model = deepcolor.load_model(paths[0])
+    for number, path in enumerate(paths[1:], start=2):
+        blend(model, deepcolor.load_model(path), share=1 / number)
+    return model
 
 
 def main() -> None:
@@ -43,8 +35,7 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("weights", nargs="+")
     asked = parser.parse_args()
-    model = averaged([deepcolor.load_model(path) for path in asked.weights])
-    print(deepcolor.save_model(model, asked.out))
+    print(deepcolor.save_model(averaged(asked.weights), asked.out))
 
 
 if __name__ == "__main__":
