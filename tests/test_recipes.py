@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import ColorizationDataModule
-from deepcolor.models import MODELS, Colorizer, SimpleCNN, iizuka16
+from deepcolor.models import MODELS, Colorizer, iizuka16
 from deepcolor.models.families import GlobalVectorColorizer
-from deepcolor.weights import save_model
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
@@ -117,16 +115,3 @@ def test_every_model_that_trains_has_a_recipe():
         name for name, kind in MODELS.items() if f"{kind.__module__}.{kind.__name__}" not in built
     ]
     assert not missing
-
-
-def test_the_recipes_average_is_the_mean_of_all_weights(tmp_path):
-    averaged = runpy.run_path(str(RECIPES[0].with_name("average.py")))["averaged"]
-    models = [SimpleCNN() for _ in range(3)]
-    paths = [str(save_model(m, tmp_path / f"{i}.safetensors")) for i, m in enumerate(models)]
-    mean = averaged(paths).network.state_dict()
-    states = [model.network.state_dict() for model in models]
-    for key, value in mean.items():
-        wanted = torch.stack([state[key].float() for state in states]).mean(dim=0)
-        torch.testing.assert_close(value.float(), wanted)
-    with pytest.raises(ValueError, match="two models or more, got 1"):
-        averaged(paths[:1])
