@@ -1,6 +1,6 @@
 """Makes the file that the wheel carries out of what recipes/lite.photos.sh ends with.
 
-    python recipes/release.py WEIGHTS TRAIN OUT.safetensors [--temperature 0.65] [--take-back 0.15]
+    python recipes/release.py WEIGHTS TRAIN OUT.safetensors [--temperature 0.6] [--take-back 0.08]
 
 Rebalancing makes rare colours likelier than they are: the network learns p w, with w the weights
 of the classes. `--take-back` divides that share of the logarithm of w (at lambda 0.8) out again, in
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("train")
     parser.add_argument("out")
-    parser.add_argument("--temperature", type=float, default=0.65)
-    parser.add_argument("--take-back", type=float, default=0.15)
+    parser.add_argument("--temperature", type=float, default=0.6)
+    parser.add_argument("--take-back", type=float, default=0.08)
     asked = parser.parse_args()
     model = deepcolor.load_model(asked.weights)
     prior = AbPrior.of(model.quantizer, chroma(asked.train))

@@ -32,9 +32,10 @@ def ab_of(rgb: np.ndarray) -> np.ndarray:
     return skimage.color.rgb2lab(rgb)[..., 1:]
 
 
-def variation(ab: np.ndarray) -> float:
-    """Mean change from a pixel to the next."""
-    return float(np.abs(np.diff(ab, axis=0)).mean() + np.abs(np.diff(ab, axis=1)).mean())
+def roughness(ab: np.ndarray) -> float:
+    """Mean change from a pixel to the next, over the spread of colours: vivid is not rough."""
+    steps = np.abs(np.diff(ab, axis=0)).mean() + np.abs(np.diff(ab, axis=1)).mean()
+    return float(steps / ab.std(axis=(0, 1)).mean())
 
 
 def test_samples_are_distinct(drawn):
@@ -70,7 +71,8 @@ def test_samples_are_coherent_and_plausible(predictor, lite, name):
         return float(soft_cross_entropy(logits, lite.quantizer.soft_encode(small.float())))
 
     for sample in samples:
-        assert variation(ab_of(sample)) < 1.4 * variation(ab_of(plain))
+        # 0.8 to 1.3 times as rough; with noise of a quarter of the widths up to 1.6
+        assert roughness(ab_of(sample)) < 1.4 * roughness(ab_of(plain))
         # nats; a colouring by chance is 3 to 5 worse
         assert surprise(ab_of(sample)) < surprise(ab_of(plain)) + 0.5
 
