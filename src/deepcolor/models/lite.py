@@ -113,10 +113,10 @@ class Lite(ClassificationColorizer):
         return self
 
     def start_from(self, trained: Colorizer) -> None:
-        """As `Colorizer.start_from`; weights without hints leave this model's hints as they are."""
-        weights = trained.network.state_dict()
-        if self.network.hints is not None and trained.network.hints is None:
-            own = self.network.state_dict()
+        """As `Colorizer.start_from`; what spreads hints is taken only where both models have it."""
+        weights, own = trained.network.state_dict(), self.network.state_dict()
+        if (self.network.hints is None) != (getattr(trained.network, "hints", None) is None):
+            weights = {key: weights[key] for key in weights if not key.startswith("hints.")}
             weights |= {key: own[key] for key in own if key.startswith("hints.")}
         self.network.load_state_dict(weights, strict=True)
 
