@@ -1,6 +1,7 @@
 """Makes the file that the wheel carries out of what recipes/lite.photos.sh ends with.
 
-    python recipes/release.py WEIGHTS TRAIN OUT.safetensors [--temperature 0.6] [--take-back 0.08]
+    python recipes/release.py WEIGHTS TRAIN OUT.safetensors [--temperature T] [--gain G] \
+        [--take-back SHARE]
 
 Rebalancing makes rare colours likelier than they are: the network learns p w, with w the weights
 of the classes. `--take-back` divides that share of the logarithm of w (at lambda 0.8) out again, in
@@ -22,6 +23,7 @@ from deepcolor.rebalance import AbPrior, rebalancing_weights
 SOFT = "tiny_imagenet"
 PHOTOS, SIDE = 4096, 72
 LAMBDA = 0.8
+GAIN = 0.375
 TRAINING = {"lr": 5e-4, "weight_decay": 1e-2}  # for who goes on; those of hints are others
 
 
@@ -41,7 +43,8 @@ def main() -> None:
     parser.add_argument("weights")
     parser.add_argument("train")
     parser.add_argument("out")
-    parser.add_argument("--temperature", type=float, default=0.6)
+    parser.add_argument("--temperature", type=float, default=0.8)
+    parser.add_argument("--gain", type=float, default=GAIN)
     parser.add_argument("--take-back", type=float, default=0.08)
     asked = parser.parse_args()
     model = deepcolor.load_model(asked.weights)
@@ -50,7 +53,7 @@ def main() -> None:
     with torch.no_grad():
         model.network.head.bias -= asked.take_back * torch.log(weights)
     model.temperature = asked.temperature
-    model.hparams.update(temperature=asked.temperature, **TRAINING)
+    model.hparams.update(temperature=asked.temperature, gain=asked.gain, **TRAINING)
     print(
         deepcolor.save_model(model, asked.out, half=True),
         f"class weights up to {weights.max():.2f}",

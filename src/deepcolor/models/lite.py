@@ -57,6 +57,8 @@ class Lite(ClassificationColorizer):
 
     Args:
         temperature: of the annealed mean, in [0, 1].
+        gain: chroma is the annealed mean at T times 1 + gain * T: a mean is duller than what it
+            averages, the more so the warmer; the mode (T = 0) is not.
         mix: lambda of class rebalancing, in [0, 1]; 1 is none.
         neighbours: bins that share a pixel in soft encoding.
         lr: peak learning rate of AdamW.
@@ -85,16 +87,20 @@ class Lite(ClassificationColorizer):
         encoder_weights: str | None = None,
         hints: bool = True,
         trains: Literal["all", "hints"] = "all",
+        gain: float = 0.0,
     ) -> None:
         super().__init__(AbQuantizer.gamut313(neighbours), temperature, mix, lr, weight_decay)
         if trains not in ("all", "hints"):
             raise ValueError(f"trains must be 'all' or 'hints', got {trains!r}")
         if trains == "hints" and not hints:
             raise ValueError("trains='hints' needs hints=True")
+        if not 0 <= gain <= 1:
+            raise ValueError(f"gain must lie in [0, 1], got {gain}: 0.4 is much")
         # Not the encoder weights: a checkpoint holds better ones, and must load without that file.
         # Nor what a fit trained: who loads the weights to go on trains all of them.
         self.save_hyperparameters(ignore=["encoder_weights", "trains"])
         self.trains = trains
+        self.gain = gain
         weights = None if encoder_weights is None else read_encoder_weights(encoder_weights)
         self.network = LiteNetwork(self.quantizer.bins, weights, hints)
         self.network.to(memory_format=torch.channels_last)  # faster on CPU and GPU alike
@@ -135,6 +141,10 @@ class Lite(ClassificationColorizer):
 
     def logits(self, luminance: Tensor) -> Tensor:
         return self.run(luminance)[0]
+
+    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
+        warmth = self.temperature if temperature is None else temperature
+        return super().decode(logits, warmth) * (1 + self.gain * warmth)
 
     def likeness(self, luminance: Tensor) -> tuple[Tensor, list[Places], Tensor]:
         if self.network.hints is None:
