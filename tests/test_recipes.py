@@ -2,6 +2,9 @@
 
 import importlib
 import inspect
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +118,28 @@ def test_every_model_that_trains_has_a_recipe():
         name for name, kind in MODELS.items() if f"{kind.__module__}.{kind.__name__}" not in built
     ]
     assert not missing
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_every_part_of_the_recipe_of_lite_photos_goes_on_from_the_one_before(tmp_path):
+    for command in ("deepcolor", "python"):
+        fake = tmp_path / command
+        fake.write_text('#!/bin/sh\nfor word in "$@"; do printf "%s\\t" "$word"; done; echo\n')
+        fake.chmod(0o755)
+    script = RECIPES[0].with_name("lite.photos.sh")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    said = subprocess.run(
+        ["bash", script, "PHOTOS", "--data.shares", "null"],
+        env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    *parts, release = [line.split("\t")[:-1] for line in said.splitlines()]
+    trained = None
+    for words in parts:
+        settings = dict(zip(words[2::2], words[3::2], strict=True))
+        assert settings["--data.path"] == "PHOTOS"
+        assert settings["--data.shares"] == "null"
+        assert Path(settings["--config"]) in RECIPES
+        assert settings.get("--warm_start") == trained
+        trained = f"runs/{settings['--name']}/version_0/model.safetensors"
+    assert len(parts) == 8
+    assert release[1:] == [trained, "PHOTOS", "lite.photos.safetensors"]

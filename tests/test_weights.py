@@ -145,6 +145,14 @@ def test_weights_of_another_model_are_refused(lite_file, tmp_path):
         load_model(path)
 
 
+def test_settings_of_a_newer_version_are_named(lite_file, tmp_path):
+    header = {"deepcolor": json.dumps({"model": "lite", "hparams": {"aura": 1, "mix": 0.5}})}
+    path = tmp_path / "new.safetensors"
+    save_file(load_file(lite_file), path, metadata=header)
+    with pytest.raises(WeightsError, match=r"'lite' that this version.*: aura; a newer version"):
+        load_model(path)
+
+
 def test_a_safetensors_file_without_our_header_loads_into_a_model_at_hand(lite_file, tmp_path):
     path = tmp_path / "bare.safetensors"
     save_file(load_file(lite_file), path)

@@ -110,6 +110,12 @@ def load_file(path: str | Path, **hparams: Any) -> Colorizer:
             f"{path} holds weights of {made_of['model']!r}, which this version of deepcolor does"
             f" not have; it has {', '.join(sorted(MODELS))}"
         )
+    unknown = set(made_of["hparams"]) - set(signature(MODELS[made_of["model"]]).parameters)
+    if unknown:
+        raise WeightsError(
+            f"{path} was made with settings of {made_of['model']!r} that this version of deepcolor"
+            f" does not have: {', '.join(sorted(unknown))}; a newer version reads it"
+        )
     model = create_model(made_of["model"], **{**made_of["hparams"], **hparams})
     load_network(model.network, _tensors(blob, path), path)
     return model
