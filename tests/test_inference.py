@@ -199,12 +199,16 @@ def test_saturation_scales_chroma_and_nothing_else(grey):
     assert chroma(deepcolor.colorize(grey, saturation=0)).max() < 0.5
 
 
-def test_a_lower_temperature_is_more_vivid_and_rougher(grey):
-    colours = [chroma(deepcolor.colorize(grey, temperature=t)) for t in (1.0, 0.38, 0.0)]
-    spread = [colour.std() for colour in colours]
-    rough = [np.abs(np.diff(colour, axis=0)).mean() for colour in colours]
-    assert spread[0] < spread[1] < spread[2]
-    assert rough[0] < rough[1] < rough[2]
+def test_a_lower_temperature_is_nearer_to_the_likeliest_and_further_from_the_mean(grey):
+    def ab(temperature: float) -> np.ndarray:
+        return skimage.color.rgb2lab(deepcolor.colorize(grey, temperature=temperature))[..., 1:]
+
+    mean, *between, mode = [ab(temperature) for temperature in (1.0, 0.7, 0.38, 0.1, 0.0)]
+    to_mode = [np.abs(mode - one).mean() for one in (mean, *between)]
+    to_mean = [np.abs(mean - one).mean() for one in (*between, mode)]
+    assert all(np.diff(to_mode) < 0)
+    assert all(np.diff(to_mean) > 0)
+    assert np.abs(mode - mean).mean() > 3
 
 
 def test_without_a_temperature_it_is_the_models(grey, lite):

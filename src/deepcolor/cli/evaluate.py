@@ -65,7 +65,7 @@ Saturation = Annotated[float, typer.Option(min=0, help="Chroma is multiplied by 
 Temperature = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="1 dull and safe, 0 vivid and blotchy.", show_default="the model's"
+        min=0, max=1, help="1 the mean of the likely, 0 the likeliest.", show_default="the model's"
     ),
 ]
 Size = Annotated[

@@ -313,7 +313,7 @@ def colorize(
         saturation: chroma is multiplied by it: 0 is grey, 1 as predicted. Colours that sRGB cannot
             show keep hue and lightness.
         temperature: of the annealed mean (Zhang et al. 2016), for models that predict
-            distributions: 1 gives the mean, dull and safe, 0 the mode, vivid and blotchy.
+            distributions: 1 gives the mean, calm and tinted, 0 the mode, in patches.
         size: side that the network works at, in pixels; the model's own when None.
         quality: "fast", "balanced", or "best", which averages flips and two working sizes.
         max_pixels: refuse larger pictures; None for no limit.

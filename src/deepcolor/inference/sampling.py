@@ -24,7 +24,8 @@ __all__ = ["Question", "entropy"]
 
 WAVES = 256  # random Fourier features (Rahimi and Recht 2007) of the noise
 # Widths of the noise. Change from a pixel to the next over the spread of colours, against the plain
-# result's, on photographs of scikit-image: 0.8 to 1.3; a quarter of them gives patches, up to 1.6.
+# result's, on photographs of scikit-image: 0.9 to 1.2 in the mean; a quarter of them gives patches,
+# up to 1.5.
 NEAR = 0.7  # in position; 1 is the root of the picture's area
 LIKE_LIGHTNESS = 40.0  # in L
 LIKE_COLOUR = 25.0  # of the mean colours of two places, in CIELAB units

@@ -57,8 +57,8 @@ class Lite(ClassificationColorizer):
 
     Args:
         temperature: of the annealed mean, in [0, 1].
-        gain: chroma is the annealed mean at T times 1 + gain * T: a mean is duller than what it
-            averages, the more so the warmer; the mode (T = 0) is not.
+        gain: chroma is the annealed mean times this, above 0: means are duller than what they
+            average.
         mix: lambda of class rebalancing, in [0, 1]; 1 is none.
         neighbours: bins that share a pixel in soft encoding.
         lr: peak learning rate of AdamW.
@@ -87,15 +87,15 @@ class Lite(ClassificationColorizer):
         encoder_weights: str | None = None,
         hints: bool = True,
         trains: Literal["all", "hints"] = "all",
-        gain: float = 0.0,
+        gain: float = 1.0,
     ) -> None:
         super().__init__(AbQuantizer.gamut313(neighbours), temperature, mix, lr, weight_decay)
         if trains not in ("all", "hints"):
             raise ValueError(f"trains must be 'all' or 'hints', got {trains!r}")
         if trains == "hints" and not hints:
             raise ValueError("trains='hints' needs hints=True")
-        if not 0 <= gain <= 1:
-            raise ValueError(f"gain must lie in [0, 1], got {gain}: 0.4 is much")
+        if not 0 < gain <= 2:
+            raise ValueError(f"gain must lie in (0, 2], got {gain}; 1 leaves chroma as it is")
         # Not the encoder weights: a checkpoint holds better ones, and must load without that file.
         # Nor what a fit trained: who loads the weights to go on trains all of them.
         self.save_hyperparameters(ignore=["encoder_weights", "trains"])
@@ -143,8 +143,7 @@ class Lite(ClassificationColorizer):
         return self.run(luminance)[0]
 
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
-        warmth = self.temperature if temperature is None else temperature
-        return super().decode(logits, warmth) * (1 + self.gain * warmth)
+        return self.gain * super().decode(logits, temperature)
 
     def likeness(self, luminance: Tensor) -> tuple[Tensor, list[Places], Tensor]:
         if self.network.hints is None:
