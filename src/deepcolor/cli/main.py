@@ -99,7 +99,10 @@ def colorize(
     temperature: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="1 the mean of the likely, 0 the likeliest.", show_default="the model's"
+            min=0,
+            max=1,
+            help="1 the mean of the likely, 0 the likeliest.",
+            show_default="the model's",
         ),
     ] = None,
     sample: Annotated[
