@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from deepcolor.guidance import Hints, resize_hints
+from deepcolor.guidance import Hints
 
 __all__ = ["HintSpread", "Places"]
 
@@ -134,7 +134,7 @@ class HintSpread(nn.Module):
         Returns:
             (B, 2, h, w). Pictures without hints are exactly what they were.
         """
-        small = resize_hints(hints, (ab.shape[-2], ab.shape[-1]))
+        small = hints.resized((ab.shape[-2], ab.shape[-1]))
         corrected = []
         with torch.autocast(ab.device.type, enabled=False):
             for chroma, colour, mask, where in zip(
@@ -157,7 +157,7 @@ class HintSpread(nn.Module):
 
     def unexplained(self, size: tuple[int, int], hints: Hints, places: list[Places]) -> Tensor:
         """What hints leave of the error's variance at each place: (B, 1, h, w), in (0, 1]."""
-        small = resize_hints(hints, size)
+        small = hints.resized(size)
         left = []
         for mask, where in zip(small.mask, places, strict=True):
             chosen = mask.flatten().nonzero()[:, 0]

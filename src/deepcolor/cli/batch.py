@@ -14,8 +14,7 @@ import torch
 
 from deepcolor import images
 from deepcolor.cli.plan import Task, is_lossy
-from deepcolor.inference import QUALITIES, Predictor
-from deepcolor.inference.sampling import Question
+from deepcolor.inference import Options, Predictor
 
 __all__ = ["Outcome", "Settings", "colour_all"]
 
@@ -25,21 +24,24 @@ PAGES = (".tif", ".tiff")  # formats that hold several pictures
 
 @dataclass(frozen=True)
 class Settings:
-    """How to colour and save; as the arguments of `deepcolor.colorize` and `images.save`."""
+    """How to read, colour and save.
 
-    quality: str = "balanced"
-    size: int | None = None
-    saturation: float = 1.0
-    temperature: float | None = None
+    Attributes:
+        options: how to colour.
+        sample: draw the colouring of that seed; None for the expected one.
+        max_pixels: as of `images.read`.
+        file_quality: as of `images.save`.
+    """
+
+    options: Options = field(default_factory=Options)
     sample: int | None = None
     max_pixels: int | None = images.MAX_PIXELS
     file_quality: int | None = None
 
-    def question(self, predictor: Predictor) -> Question | None:
-        """What `sample` asks: the draw of that seed."""
-        if self.sample is None:
-            return None
-        return predictor.question(self.temperature, 1, self.sample)
+    def check(self, predictor: Predictor) -> None:
+        """Refuse, before any work, what a model cannot do."""
+        if self.sample is not None:
+            predictor.require_distribution("samples", self.options.temperature, self.sample)
 
 
 @dataclass
@@ -87,17 +89,16 @@ def colour_all(
     """
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
     turn = nullcontext() if predictor.device.type == "cpu" else threading.Lock()
-    question = settings.question(predictor)
+    settings.check(predictor)
     with _hearing() as heard, _sharing_cores(jobs):
 
         def colour(picture: images.Picture) -> tuple[Any, float]:
             with turn:
                 start = time.perf_counter()
-                quality = QUALITIES[settings.quality]
-                coloured = predictor.colour(
-                    picture, quality, settings.size, settings.saturation, settings.temperature,
-                    None, question,
-                )  # fmt: skip
+                if settings.sample is None:
+                    coloured = predictor.colour(picture, settings.options)
+                else:
+                    coloured = predictor.draw(picture, settings.sample, settings.options)
                 return coloured, time.perf_counter() - start
 
         def work(task: Task) -> None:

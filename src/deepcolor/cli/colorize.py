@@ -27,7 +27,7 @@ from deepcolor.cli.plan import (
     plan,
 )  # fmt: skip
 from deepcolor.cli.report import Report, on_terminal
-from deepcolor.inference import QUALITIES, Predictor
+from deepcolor.inference import Predictor
 
 __all__ = ["Order", "colorize"]
 
@@ -68,7 +68,6 @@ def prepared(order: Order) -> Iterator[tuple[Plan, Predictor | None]]:
     Raises:
         ValueError, OSError: where the command makes no sense, before any work.
     """
-    _check(order.settings)
     suffix = None if order.format is None else checked_format(order.format)
     with ExitStack() as stack:
         if STDIO in (*order.photos, order.output):
@@ -84,7 +83,7 @@ def prepared(order: Order) -> Iterator[tuple[Plan, Predictor | None]]:
             raise ValueError("--file-quality is for jpg, webp and avif; choose one with --format")
         predictor = Predictor(order.model, order.device) if work.tasks else None
         if predictor is not None:
-            order.settings.question(predictor)  # refused before any work
+            order.settings.check(predictor)
         yield work, predictor
 
 
@@ -117,16 +116,6 @@ def colorize(order: Order, work: Plan, predictor: Predictor | None) -> int:
     if caught:
         return 128 + caught[0]
     return FAILED if report.errors else 0
-
-
-def _check(settings: Settings) -> None:
-    if settings.quality not in QUALITIES:
-        hint = "; --file-quality takes numbers" if settings.quality.isdigit() else ""
-        raise ValueError(
-            f"no --quality named {settings.quality!r}; there are: {', '.join(QUALITIES)}{hint}"
-        )
-    if settings.saturation == float("inf"):
-        raise ValueError("--saturation must be a number, 1 for colours as predicted")
 
 
 def _piped(order: Order, suffix: str | None, folder: Path) -> Plan:

@@ -62,13 +62,16 @@ def compare(
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file; -o names a folder")
         from deepcolor import images
-        from deepcolor.evaluation import Colouring, compare, find_photographs, page, sheets
+        from deepcolor.evaluation import compare, find_photographs, page, sheets
         from deepcolor.evaluation.photos import evenly
+        from deepcolor.inference import Options
 
         found = evenly(find_photographs(photos), count)
         result = compare.compare(
             found, load_models(model, device), crop=crop, short_side=short_side,
-            colouring=Colouring(temperature, size, quality, saturation),
+            options=Options(
+                temperature=temperature, size=size, quality=quality, saturation=saturation
+            ),
             progress=progress_bar("photographs"),
         )  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)

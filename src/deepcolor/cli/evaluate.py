@@ -122,7 +122,6 @@ def evaluate(
             check_target(file)
         from deepcolor.evaluation import (
             DEFAULT_METRICS,
-            Colouring,
             Preparation,
             find_photographs,
             mean_ab,
@@ -131,6 +130,7 @@ def evaluate(
         )
         from deepcolor.evaluation.measures import check_metrics
         from deepcolor.evaluation.photos import evenly
+        from deepcolor.inference import Options
 
         names = check_metrics(metric or DEFAULT_METRICS)
         preparation = Preparation(crop, short_side)
@@ -141,7 +141,9 @@ def evaluate(
             tint = mean_ab(find_photographs(tint_from), progress=progress_bar("tint"))
         result = run.evaluate(
             found, predictors, names, preparation=preparation,
-            colouring=Colouring(temperature, size, quality, saturation), tint=tint,
+            options=Options(
+                temperature=temperature, size=size, quality=quality, saturation=saturation
+            ), tint=tint,
             extractor=extractor, progress=progress_bar("photographs"),
         )  # fmt: skip
         if STDIO not in (json_file, csv_file):

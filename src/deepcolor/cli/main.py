@@ -156,9 +156,15 @@ def colorize(
         from deepcolor.cli import colorize as work
         from deepcolor.cli.batch import Settings
         from deepcolor.images import MAX_PIXELS
+        from deepcolor.inference import Options
 
         limit = MAX_PIXELS if max_pixels is None else max_pixels or None
-        settings = Settings(quality, size, saturation, temperature, sample, limit, file_quality)
+        if quality.isdigit():
+            raise ValueError(f"no --quality named {quality!r}; --file-quality takes numbers")
+        options = Options(
+            quality=quality, size=size, saturation=saturation, temperature=temperature
+        )
+        settings = Settings(options, sample, limit, file_quality)
         order = work.Order(
             photos, output, recursive, file_format, settings, skip_existing, jobs, model, device,
             as_json,

@@ -1,6 +1,6 @@
 """Models measured on photographs, by one protocol for all; and shown side by side."""
 
-from deepcolor.evaluation.colouring import Colouring, mean_ab
+from deepcolor.evaluation.colouring import mean_ab
 from deepcolor.evaluation.measures import DEFAULT_METRICS, METRICS
 from deepcolor.evaluation.photos import Photograph, find_photographs
 from deepcolor.evaluation.protocol import Preparation, Protocol
@@ -9,7 +9,6 @@ from deepcolor.evaluation.run import Evaluation, evaluate
 __all__ = [
     "DEFAULT_METRICS",
     "METRICS",
-    "Colouring",
     "Evaluation",
     "Photograph",
     "Preparation",

@@ -1,7 +1,6 @@
 """What gives photographs their colour: models, and the baselines that bind them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,11 +8,10 @@ from torch import Tensor
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.evaluation.photos import Photograph, evenly, read_rgb
 from deepcolor.gamut import clamp_to_gamut
-from deepcolor.inference import Predictor
+from deepcolor.inference import Options, Predictor
 
 __all__ = [
     "Colour",
-    "Colouring",
     "Progress",
     "coloured_by",
     "mean_ab",
@@ -27,16 +25,6 @@ TRIAL = (48, 64)  # height and width of a picture that each model must manage be
 
 Colour = Callable[[Tensor], Tensor]  # (3, H, W) uint8 -> (3, H, W) uint8
 Progress = Callable[[Iterable[Photograph]], Iterable[Photograph]]
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """How the models colour; as the arguments of `deepcolor.colorize`, the same for all."""
-
-    temperature: float | None = None
-    size: int | None = None
-    quality: str = "balanced"
-    saturation: float = 1.0
 
 
 def mean_ab(
@@ -84,14 +72,11 @@ def try_out(colour: Colour) -> None:
     colour(torch.zeros(3, *TRIAL, dtype=torch.uint8))
 
 
-def coloured_by(predictor: Predictor, colouring: Colouring) -> Colour:
-    """A predictor's public call with those settings."""
+def coloured_by(predictor: Predictor, options: Options) -> Colour:
+    """What a predictor's public call makes of a picture with those options."""
 
     def colour(rgb: Tensor) -> Tensor:
-        result: Tensor = predictor(
-            rgb, saturation=colouring.saturation, temperature=colouring.temperature,
-            size=colouring.size, quality=colouring.quality,
-        )  # fmt: skip
+        result: Tensor = predictor.run(rgb, None, options)
         return result
 
     return colour

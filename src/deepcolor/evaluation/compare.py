@@ -13,7 +13,6 @@ from torchvision.transforms.v2 import functional as T
 
 from deepcolor.color import rgb_to_lab, unit_rgb
 from deepcolor.evaluation.colouring import (
-    Colouring,
     Progress,
     coloured_by,
     refuse_reserved,
@@ -23,7 +22,7 @@ from deepcolor.evaluation.colouring import (
 from deepcolor.evaluation.photos import Photograph, read_rgb
 from deepcolor.evaluation.protocol import Preparation
 from deepcolor.evaluation.run import GREY_PHOTO
-from deepcolor.inference import Predictor
+from deepcolor.inference import Options, Predictor
 from deepcolor.metrics import ciede2000, colourfulness, grey_share, psnr
 
 __all__ = ["SHORT_SIDE", "Comparison", "Picture", "Row", "compare"]
@@ -72,12 +71,12 @@ class Comparison:
         models: in the order of the pictures.
         rows: the photographs.
         problems: photographs that are in no row: name, and why.
-        colouring: how they were coloured.
+        options: how they were coloured.
     """
 
     models: list[str]
     rows: list[Row]
-    colouring: Colouring
+    options: Options
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -109,7 +108,7 @@ def compare(
     *,
     crop: str = "none",
     short_side: int = SHORT_SIDE,
-    colouring: Colouring | None = None,
+    options: Options | None = None,
     progress: Progress = iter,
 ) -> Comparison:
     """Colour photographs by each model, keep thumbnails, and sort by disagreement.
@@ -119,7 +118,7 @@ def compare(
         models: title -> predictor, one at least.
         crop: none or centre.
         short_side: in pixels; larger photographs are shrunk to it, smaller ones left as they are.
-        colouring: how to colour.
+        options: how to colour.
         progress: wraps the photographs.
 
     Raises:
@@ -129,12 +128,12 @@ def compare(
     if not models:
         raise ValueError("there is no model to compare")
     refuse_reserved(models)
-    colouring = colouring or Colouring()
+    options = options or Options()
     own, shrunk = Preparation(crop), Preparation(crop, short_side)
-    colours = {name: coloured_by(predictor, colouring) for name, predictor in models.items()}
+    colours = {name: coloured_by(predictor, options) for name, predictor in models.items()}
     for colour in colours.values():
         try_out(colour)
-    done = Comparison(list(models), [], colouring)
+    done = Comparison(list(models), [], options)
     for photo in progress(photos):
         try:
             rgb = read_rgb(photo.read(), photo.name)

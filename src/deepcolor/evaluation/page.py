@@ -45,7 +45,7 @@ def captions(picture: Picture) -> list[str]:
 def as_html(comparison: Comparison) -> str:
     """The page: means, then each photograph with its figures, most disputed first."""
     count = len(comparison.rows)
-    how = comparison.colouring
+    how = comparison.options
     said = (
         f"{count} photograph{'s' * (count != 1)}, sorted by disagreement:"
         f" {comparison.meaning}. Quality {how.quality}, saturation {how.saturation:g}"

@@ -14,7 +14,6 @@ from torch import Tensor
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.evaluation.colouring import (
     Colour,
-    Colouring,
     Progress,
     coloured_by,
     refuse_reserved,
@@ -31,7 +30,7 @@ from deepcolor.evaluation.measures import (
 )
 from deepcolor.evaluation.photos import Photograph, imagenet_class, read_rgb
 from deepcolor.evaluation.protocol import Preparation, Protocol
-from deepcolor.inference import Predictor, predict_logits
+from deepcolor.inference import Options, Predictor, predict_logits
 from deepcolor.metrics import grey_share
 from deepcolor.models.families import ClassificationColorizer
 
@@ -48,7 +47,7 @@ class Evaluation:
 
     Attributes:
         protocol: which photographs, how prepared.
-        colouring: how they were coloured.
+        options: how they were coloured.
         rows: name -> column -> figure: grey, a tint if asked for, the models.
         truth: what there is to measure on the photographs themselves.
         tint: (a, b) of the tint, in CIELAB units.
@@ -60,7 +59,7 @@ class Evaluation:
     """
 
     protocol: Protocol
-    colouring: Colouring
+    options: Options
     rows: dict[str, dict[str, float]]
     truth: dict[str, float]
     tint: tuple[float, float] | None
@@ -74,7 +73,7 @@ class Evaluation:
         """All of it, for a file of results."""
         return {
             "protocol": self.protocol.record(),
-            "colouring": asdict(self.colouring),
+            "options": asdict(self.options),
             "tint": self.tint,
             "rows": self.rows,
             "truth": self.truth,
@@ -92,7 +91,7 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     *,
     preparation: Preparation | None = None,
-    colouring: Colouring | None = None,
+    options: Options | None = None,
     tint: Tensor | None = None,
     extractor: str = "inception",
     progress: Progress = iter,
@@ -106,7 +105,7 @@ def evaluate(
         models: name of the row -> predictor.
         metrics: of METRICS.
         preparation: of the photographs; None leaves them as they are.
-        colouring: how to colour.
+        options: how to colour.
         tint: (2,) ab of a row of pictures that have it everywhere; None for no such row.
         extractor: of FID.
         progress: wraps the photographs, to show how far it is.
@@ -118,14 +117,14 @@ def evaluate(
         OSError: if a network that a metric asks cannot be loaded; says how to get it.
     """
     names = check_metrics(metrics)
-    preparation, colouring = preparation or Preparation(), colouring or Colouring()
+    preparation, options = preparation or Preparation(), options or Options()
     few = [name for name in names if "fid" in name]
     if few and len(photos) < 2:
         raise ValueError(f"{' and '.join(few)} compare sets: give at least two photographs")
     device = _metrics_device(models.values())
     judges = Judges(extractor, device)
     judges.load(names)
-    colours = _rows(models, colouring, tint)
+    colours = _rows(models, options, tint)
     for name in models:
         try_out(colours[name])
     scores = {name: Scores(names, judges, _quantizer(models.get(name))) for name in colours}
@@ -149,7 +148,7 @@ def evaluate(
                     seconds[name] += time.perf_counter() - start
                 logits = None
                 if "bins" in names and _quantizer(models.get(name)) is not None:
-                    logits = _logits(models[name], luminance, colouring).to(device)
+                    logits = _logits(models[name], luminance, options).to(device)
                 samples[name] = Sample(unit_rgb(coloured)[None].to(device), truth, ab, logits)
         except (ValueError, OSError, RuntimeError) as error:
             # A damaged file, or one that a model fails on, must not stop the rest.
@@ -176,7 +175,7 @@ def evaluate(
     rows = {name: with_shares(s.compute(), true_figures) for name, s in scores.items()}
     return Evaluation(
         Protocol(tuple(sorted(measured)), preparation),
-        colouring,
+        options,
         rows,
         with_shares({k: v for k, v in true_figures.items() if k != "grey_pixels"}, true_figures),
         None if tint is None else (float(tint[0]), float(tint[1])),
@@ -189,13 +188,13 @@ def evaluate(
 
 
 def _rows(
-    models: Mapping[str, Predictor], colouring: Colouring, tint: Tensor | None
+    models: Mapping[str, Predictor], options: Options, tint: Tensor | None
 ) -> dict[str, Colour]:
     refuse_reserved(models)
     rows: dict[str, Colour] = {"grey": tinted(torch.zeros(2))}
     if tint is not None:
         rows["tint"] = tinted(tint)
-    return rows | {name: coloured_by(predictor, colouring) for name, predictor in models.items()}
+    return rows | {name: coloured_by(predictor, options) for name, predictor in models.items()}
 
 
 def _quantizer(predictor: Predictor | None) -> Any:
@@ -204,10 +203,10 @@ def _quantizer(predictor: Predictor | None) -> Any:
     return model.quantizer if isinstance(model, ClassificationColorizer) else None
 
 
-def _logits(predictor: Predictor, luminance: Tensor, colouring: Colouring) -> Tensor:
+def _logits(predictor: Predictor, luminance: Tensor, options: Options) -> Tensor:
     model = predictor.model
     assert isinstance(model, ClassificationColorizer)  # it has a quantizer
-    size = colouring.size or predictor.size
+    size = options.size or predictor.size
     return predict_logits(model, luminance.to(predictor.device), size)
 
 

@@ -81,7 +81,7 @@ def _line(row: list[str], widths: list[int]) -> str:
 
 
 def _about(result: Evaluation) -> list[str]:
-    protocol, how = result.protocol, result.colouring
+    protocol, how = result.protocol, result.options
     size = protocol.preparation.short_side
     count = len(protocol.photographs)
     lines = [

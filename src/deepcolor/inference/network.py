@@ -1,9 +1,8 @@
-"""The network's part: from luminance at any size to chroma on the network's own grid."""
+"""The network's part: from luminance at any size to a prediction on the network's own grid."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -11,60 +10,17 @@ from torch import Tensor
 
 from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
-from deepcolor.guidance import (
-    Guidance,
-    Hints,
-    check_guidance,
-    move_guidance,
-    on_hints,
-    resize_hints,
-)
+from deepcolor.guidance import Guidance, Kind
+from deepcolor.inference.options import Options, Quality
 from deepcolor.models import Colorizer
+from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
 from deepcolor.models.families import ClassificationColorizer
+from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 
-__all__ = [
-    "QUALITIES",
-    "Frame",
-    "Quality",
-    "predict_ab",
-    "predict_coarse",
-    "predict_lab",
-    "predict_logits",
-    "quality_of",
-    "working_size",
-]
+__all__ = ["predict_ab", "predict_grid", "predict_lab", "predict_logits", "working_size"]
 
 LONGEST = 8  # times the model's size: strips beyond 64:1 are squeezed rather than blown up
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What a name of quality means; benchmarks/images.py measures each.
-
-    Attributes:
-        scales: working sizes, as shares of the model's; chroma is averaged over them.
-        flips: whether chroma is also averaged with that of the mirrored picture.
-        edges: whether chroma follows the edges of the full-size luminance.
-    """
-
-    scales: tuple[float, ...]
-    flips: bool
-    edges: bool
-
-
-QUALITIES = {
-    "fast": Quality(scales=(0.75,), flips=False, edges=False),
-    "balanced": Quality(scales=(1.0,), flips=False, edges=True),
-    "best": Quality(scales=(1.0, 1.5), flips=True, edges=True),
-}
-
-
-def quality_of(name: str) -> Quality:
-    """The quality of that name, or a ValueError that lists them."""
-    if name not in QUALITIES:
-        raise ValueError(f"no quality named {name!r}; there are: {', '.join(QUALITIES)}")
-    return QUALITIES[name]
 
 
 def working_size(height: int, width: int, size: float, grain: int) -> tuple[int, int]:
@@ -75,113 +31,50 @@ def working_size(height: int, width: int, size: float, grain: int) -> tuple[int,
     return small[0], small[1]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """How a picture lies in the network's input.
-
-    Attributes:
-        height: of the picture, in the input's pixels; what lies beyond is padding.
-        width: likewise.
-        mirrored: whether left and right are swapped.
-    """
-
-    height: int
-    width: int
-    mirrored: bool
-
-    def positions(self, rows: int, columns: int, grain: int) -> Tensor:
-        """Row and column of squares in the picture: (1, 2, rows, columns), its area being 1."""
-        unit = math.sqrt(self.height * self.width)
-        down = (torch.arange(rows) + 0.5) * grain / unit
-        across = (torch.arange(columns) + 0.5) * grain / unit
-        across = self.width / unit - across if self.mirrored else across
-        return torch.stack(torch.meshgrid(down, across, indexing="ij"))[None]
-
-
-Ask = Callable[[Colorizer, Tensor, Guidance | None, Frame], Tensor]
-
-
-def _coarse(
-    model: Colorizer,
-    luminance: Tensor,
-    guidance: Guidance | None,
-    ask: Ask,
-    flips: bool,
-    mirror: bool = False,
-) -> Tensor:
-    """(B, 1, h, w) L of whole squares -> (B, C, h / grain, w / grain) answers, on any size."""
-    height, width = luminance.shape[-2:]
-    bottom, right = -height % model.stride, -width % model.stride
-
-    def padded(image: Tensor) -> Tensor:
-        return F.pad(image, (0, right, 0, bottom), mode="replicate")
-
-    def mirrored(image: Tensor) -> Tensor:
-        return image.flip(-1)
-
-    fitted = _each(guidance, padded)
-    ab = ask(model, padded(luminance), fitted, Frame(height, width, mirror)).float()
-    ab = ab[..., : height // model.grain, : width // model.grain]
-    if flips:
-        other = _each(guidance, mirrored)
-        answer = _coarse(model, mirrored(luminance), other, ask, flips=False, mirror=True)
-        ab = (ab + mirrored(answer)) / 2
-    return ab
-
-
-def _each(guidance: Guidance | None, change: Callable[[Tensor], Tensor]) -> Guidance | None:
-    """The same change for the ab and the mask of hints."""
-    return on_hints(guidance, lambda hints: Hints(change(hints.ab), change(hints.mask)))
-
-
-def predict_coarse(
+def predict_grid(
     model: Colorizer,
     read: Callable[[tuple[int, int]], Tensor],
     full: tuple[int, int],
     size: int,
     quality: Quality,
-    temperature: float | None,
-    guidance: Guidance | None = None,
-    ask: Ask | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Chroma on the network's grid.
+    guidance: Guidance | Kind | None = None,
+) -> Prediction:
+    """What a model says about pictures of any size.
 
     Args:
         model: any colorizer.
         read: gives (B, 1, h, w) luminance at a size asked for.
-        full: height and width of the picture.
+        full: height and width of the pictures.
         size: working size.
         quality: how much work to put in.
-        temperature: of the annealed mean.
-        guidance: for the model; hints at single pixels have the size of the picture.
-        ask: what to ask the model instead of `coarse_ab`: gets the model, luminance of whole
-            squares, guidance and the frame, gives (B, C, h, w).
+        guidance: of kinds that the model takes; hints have the size of the pictures.
 
     Returns:
-        (B, 2, h, w) ab, or (B, C, h, w) answers, and (B, 1, h, w) L: means over the squares of a
-        grid over the picture.
+        The prediction on a grid over the pictures; with several scales or mirrored, the mean.
     """
-
-    def plainly(model: Colorizer, small: Tensor, told: Guidance | None, _: Frame) -> Tensor:
-        return model.coarse_ab(small, told, temperature)
-
-    answers = []
+    given = model.check_kinds(guidance)
+    parts = []
     for scale in sorted(quality.scales):
-        small = working_size(*full, size * scale, model.grain)
-        luminance = read(small)
-        check_guidance(guidance, luminance.new_empty(()).expand(len(luminance), 1, *full))
-        fitted = on_hints(guidance, partial(resize_hints, size=small))
-        fitted = move_guidance(fitted, luminance.device)
-        answers.append(_coarse(model, luminance, fitted, ask or plainly, quality.flips))
-    finest = answers[-1].shape[-2:]
-    ab = torch.stack([_resized(answer, finest) for answer in answers]).mean(dim=0)
-    return ab, F.avg_pool2d(luminance, model.grain)
+        luminance = read(working_size(*full, size * scale, model.grain))
+        given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
+        parts.append(_of_whole_squares(model, luminance, given))
+        if quality.flips:
+            other = _of_whole_squares(model, luminance.flip(-1), given.mirrored())
+            parts[-1] = AveragedPrediction.of([parts[-1], MirroredPrediction.of(other)])
+    return replace(AveragedPrediction.of(parts), picture_size=full)
 
 
-def _resized(image: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    if image.shape[-2:] == tuple(size):
-        return image
-    return F.interpolate(image, size=size, mode="bicubic", align_corners=False, antialias=True)
+def _of_whole_squares(model: Colorizer, luminance: Tensor, guidance: Guidance) -> Prediction:
+    """Of (B, 1, h, w) L on any multiple of the grain; hints may be of another size."""
+    height, width = luminance.shape[-2:]
+    bottom, right = -height % model.stride, -width % model.stride
+    hints = guidance.hints if model.spreads_hints else None
+    early = replace(guidance, hints=None) if model.spreads_hints else guidance
+    early = early.resized((height, width)).padded(bottom, right).to(luminance.device)
+    padded = F.pad(luminance, (0, right, 0, bottom), mode="replicate")
+    prediction = model.predict(padded, early)
+    prediction = prediction.cropped(height // model.grain, width // model.grain)
+    return prediction if hints is None else prediction.with_hints(hints)
 
 
 @torch.inference_mode()
@@ -192,7 +85,7 @@ def predict_ab(
     *,
     quality: str = "balanced",
     temperature: float | None = None,
-    guidance: Guidance | None = None,
+    guidance: Guidance | Kind | None = None,
 ) -> Tensor:
     """Chroma at the size of the luminance, whatever that size is.
 
@@ -208,14 +101,15 @@ def predict_ab(
     Returns:
         (B, 2, H, W) ab, in CIELAB units; may leave the sRGB gamut.
     """
+    options = Options(quality=quality, size=size, temperature=temperature)
     full = (luminance.shape[-2], luminance.shape[-1])
 
     def read(small: tuple[int, int]) -> Tensor:
-        return _resized(luminance, small).clamp(0, 100)
+        return resized(luminance, small).clamp(0, 100)
 
-    work = quality_of(quality)
-    ab, means = predict_coarse(model, read, full, size or model.size, work, temperature, guidance)
-    return upsample_chroma(ab, luminance, work.edges, means)
+    prediction = predict_grid(model, read, full, size or model.size, options.work, guidance)
+    ab = prediction.ab(temperature)
+    return upsample_chroma(ab, luminance, options.work.edges, prediction.luminance)
 
 
 @torch.inference_mode()
@@ -226,7 +120,7 @@ def predict_lab(
     *,
     quality: str = "balanced",
     temperature: float | None = None,
-    guidance: Guidance | None = None,
+    guidance: Guidance | Kind | None = None,
 ) -> Tensor:
     """CIELAB with the luminance given and predicted chroma, all of it displayable.
 
@@ -260,11 +154,14 @@ def predict_logits(
         size: side that the network works at; the model's own when None.
 
     Returns:
-        (B, Q, h, w), on the network's own grid over the whole picture.
+        (B, Q, h, w), on the network's own grid over the whole picture, or finer.
     """
-    height, width = luminance.shape[-2:]
-    height, width = working_size(height, width, size or model.size, model.grain)
-    small = _resized(luminance, (height, width)).clamp(0, 100)
-    fill = (0, -width % model.stride, 0, -height % model.stride)
-    logits = model.logits(F.pad(small, fill, mode="replicate")).float()
-    return logits[..., : height // model.grain, : width // model.grain]
+    full = (luminance.shape[-2], luminance.shape[-1])
+
+    def read(small: tuple[int, int]) -> Tensor:
+        return resized(luminance, small).clamp(0, 100)
+
+    plain = Options().work
+    prediction = predict_grid(model, read, full, size or model.size, plain)
+    assert isinstance(prediction, BinPrediction)  # one scale, of a classifier
+    return prediction.output.float()

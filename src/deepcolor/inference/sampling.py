@@ -1,4 +1,4 @@
-"""What a predicted distribution is good for: several plausible colourings, and how sure each is.
+"""Several plausible colourings out of one predicted distribution.
 
 The likeliest colour after Gumbel noise was added to logits is a draw from their distribution, here
 the annealed one: noise times temperature. The noise is alike for like colours and at like places:
@@ -8,19 +8,11 @@ mean instead of the likeliest leaves no bins to be seen.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from deepcolor.guidance import Guidance
-from deepcolor.inference.network import Frame
-from deepcolor.models import Colorizer
-from deepcolor.models.classification import ClassificationColorizer
-
-__all__ = ["Question", "entropy"]
+__all__ = ["GumbelNoise"]
 
 WAVES = 256  # random Fourier features (Rahimi and Recht 2007) of the noise
 # Widths of the noise. Change from a pixel to the next over the spread of colours, against the plain
@@ -33,13 +25,7 @@ SHADES = 22.0  # over the colours drawn from, in CIELAB units
 UNLIKELIEST = 1e-6  # of the noise: keeps it finite
 
 
-def entropy(probability: Tensor) -> Tensor:
-    """How spread distributions are: (B, Q, h, w) -> (B, 1, h, w) in nats, in [0, log Q]."""
-    nats: Tensor = torch.special.entr(probability).sum(dim=1, keepdim=True)
-    return nats
-
-
-class Noise:
+class GumbelNoise:
     """Gumbel noise over places and colours, smooth in both; the same wherever it is asked for.
 
     Args:
@@ -66,54 +52,3 @@ class Noise:
         field = field - torch.einsum("brhw,qr->bqhw", angles.sin(), self.colours.sin())
         share: Tensor = torch.special.ndtr(field * math.sqrt(2 / WAVES))
         return -(-share.clamp(UNLIKELIEST, 1 - UNLIKELIEST).log()).log()
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a model that predicts distributions is asked: its answer is one map for each channel.
-
-    Attributes:
-        temperature: of the annealed mean; the model's own when None.
-        samples: how many colourings to draw; None for the one that is not drawn.
-        seed: of the draws.
-        uncertainty: whether the entropy comes last.
-    """
-
-    temperature: float | None
-    samples: int | None
-    seed: int
-    uncertainty: bool
-
-    @property
-    def pictures(self) -> int:
-        """How many colourings the answer has, two channels each."""
-        return self.samples or 1
-
-    def __call__(
-        self, model: Colorizer, luminance: Tensor, guidance: Guidance | None, frame: Frame
-    ) -> Tensor:
-        """(B, 1, H, W) L of whole squares -> (B, 2 k or 2 k + 1, h, w): ab, and nats if asked."""
-        assert isinstance(model, ClassificationColorizer)  # Predictor refuses others
-
-        warmth = model.temperature if self.temperature is None else self.temperature
-
-        def vary(logits: Tensor) -> Iterable[Tensor]:
-            if self.samples is None:
-                yield logits
-                return
-            centres = model.quantizer.centres
-            with torch.autocast(logits.device.type, enabled=False):
-                logits = logits.float()
-                means = model.quantizer.annealed_mean(logits, 1.0)
-                light = F.avg_pool2d(luminance.float(), model.grain)
-                position = frame.positions(logits.shape[-2], logits.shape[-1], model.grain)
-                position = position.to(logits.device).expand(len(logits), -1, -1, -1)
-                places = torch.cat([position, light, means], dim=1)
-                for number in range(self.samples):
-                    yield logits + warmth * Noise(centres, self.seed, number)(places)
-
-        answer = model.answers(luminance, guidance, self.temperature, vary).float()
-        if self.uncertainty:
-            told = entropy(model.distribution(luminance, guidance))
-            answer = torch.cat([answer, told], dim=1)
-        return answer

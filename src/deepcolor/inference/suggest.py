@@ -1,101 +1,54 @@
 """Where a person's hint would help most."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from deepcolor import images
 from deepcolor.blocks.hints import Places
-from deepcolor.guidance import Hints, check_guidance, resize_hints
-from deepcolor.inference.checks import distribution_of
-from deepcolor.inference.network import working_size
-from deepcolor.inference.predictor import choose_device
-from deepcolor.models import Colorizer
-from deepcolor.pixels import shrink
-from deepcolor.weights import DEFAULT, load_model
+from deepcolor.guidance import Hints
+from deepcolor.models.prediction import BinPrediction
 
-__all__ = ["suggest_hints"]
+__all__ = ["most_useful"]
 
 MOST_SQUARES = 4096  # that are weighed against each other: 67 MB of covariances
 LEAST_VARIANCE = 1e-6  # of an error, in CIELAB units squared: keeps quotients finite
 
 
-@torch.inference_mode()
-def suggest_hints(
-    image: Any,
-    n: int,
-    model: str | Path | Colorizer = DEFAULT,
-    device: str = "auto",
-    *,
-    guidance: Hints | None = None,
-    max_pixels: int | None = images.MAX_PIXELS,
+def most_useful(
+    prediction: BinPrediction, full: tuple[int, int], n: int, hints: Hints | None = None
 ) -> list[tuple[int, int]]:
-    """Find the pixels whose true colours would correct a colouring most.
-
-    Each point is the one that lowers the expected squared error of ab, summed over the picture,
-    most, once the points before it are known: a place of unsure colour that many unsure places are
-    like. What is sure already, such as a grey wall, is not asked about.
+    """Where a person's hints would help most: see `suggest_hints`.
 
     Args:
-        image: one picture, of any kind that `colorize` takes.
-        n: number of points, at least 1.
-        model: a name of `list_checkpoints()`, a .safetensors file, or a model in memory; one that
-            predicts distributions. Models that learned to take hints know better what is alike.
-        device: "auto", "cpu", "cuda" or "mps".
-        guidance: hints given already, of the size of the picture.
-        max_pixels: refuse larger pictures; None for no limit.
+        prediction: of one picture, without hints.
+        full: height and width of the picture.
+        n: number of points.
+        hints: that are known already.
 
     Returns:
-        Row and column of n distinct pixels of the picture as it is shown, the most useful first.
-
-    Raises:
-        ImageError: if the picture cannot be used, or a batch of several was given.
-        TypeError: for a model that predicts no distribution; the message lists models that do.
-        ValueError: for n below 1, or above what the network tells apart; for hints that do not fit.
-
-    Example:
-        >>> suggest_hints("old.jpg", 3)  # doctest: +SKIP
-        [(212, 340), (71, 92), (480, 121)]
+        Row and column of n distinct pixels, the most useful first.
     """
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    loaded = model if isinstance(model, Colorizer) else load_model(model)
-    chosen = distribution_of(loaded.eval().to(choose_device(device)), "suggest_hints")
-    picture = images.read(image, max_pixels)
-    if len(picture.pixels) != 1 or not picture.pixels.numel():
-        raise images.ImageError(
-            f"{picture.name} must be one picture that holds pixels, got a batch of"
-            f" {len(picture.pixels)}"
-        )
-    full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
-    if guidance is not None:
-        check_guidance(guidance, torch.empty(()).expand(1, 1, *full))
-
-    small = working_size(*full, chosen.size, chosen.grain)
-    luminance = shrink(picture.pixels[0], small, chosen.device)[None]
-    padding = (0, -small[1] % chosen.stride, 0, -small[0] % chosen.stride)
-    logits, (places,), noise = chosen.likeness(F.pad(luminance, padding, mode="replicate"))
-    grid = (small[0] // chosen.grain, small[1] // chosen.grain)
+    (places,), noise, logits = prediction.places(), prediction.noise(), prediction.output
+    grid = prediction.grid
     step = 1  # of more squares than can be weighed, every second or third each way
     while -(-grid[0] // step) * -(-grid[1] // step) > MOST_SQUARES:
         step += 1
     rows, columns = (torch.arange(step // 2, side, step) for side in grid)
     at = torch.cartesian_prod(rows, columns)  # (N, 2)
-    among = (at[:, 0] * logits.shape[-1] + at[:, 1]).to(logits.device)
+    among = (at[:, 0] * grid[1] + at[:, 1]).to(logits.device)
+    finer = logits.shape[-1] // grid[1]
+    coarse = logits[0, :, finer // 2 :: finer, finer // 2 :: finer].flatten(1)
 
-    variance = _variance(logits[0].flatten(1)[:, among], chosen.quantizer.centres)
-    covariance, heard = _covariance(places[among], variance, noise)
-    if guidance is not None:
-        mask = resize_hints(guidance, grid).mask[0, 0][at[:, 0], at[:, 1]]
+    variance = _variance(coarse[:, among], prediction.centres)
+    covariance, unheard = _covariance(places[among], variance, noise)
+    if hints is not None:
+        mask = hints.resized(grid).mask[0, 0][at[:, 0], at[:, 1]]
         for known in mask.nonzero()[:, 0].tolist():
-            _learn(covariance, heard, known)
+            _learn(covariance, unheard, known)
     sides = torch.tensor(full)
     pixels = ((2 * at + 1) * sides) // (2 * torch.tensor(grid))  # middles of the squares
     numbers = (pixels[:, 0] * full[1] + pixels[:, 1]).to(covariance.device)
-    return [tuple(pixels[i].tolist()) for i in _greedy(covariance, heard, numbers, n)]
+    chosen = _greedy(covariance, unheard, numbers, n)
+    return [(int(pixels[i, 0]), int(pixels[i, 1])) for i in chosen]
 
 
 def _variance(logits: Tensor, centres: Tensor) -> Tensor:

@@ -6,12 +6,18 @@ from typing import Any
 import torch
 
 from deepcolor import images
-from deepcolor.inference.checks import check_controls
+from deepcolor.inference.options import Options
 from deepcolor.pixels import PictureChroma, compose
 
-__all__ = ["transfer_chroma"]
+__all__ = ["same_framing", "transfer_chroma"]
 
 SAME_FRAMING = 0.02  # how far two aspects may differ, as shares
+
+
+def same_framing(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two heights and widths have the same aspect, within 2 % and a pixel."""
+    apart = abs(math.log(one[0] * other[1] / (one[1] * other[0])))
+    return apart <= math.log(1 + SAME_FRAMING) + max(1 / side for side in (*one, *other))
 
 
 @torch.inference_mode()
@@ -39,7 +45,7 @@ def transfer_chroma(
     Raises:
         ImageError: if a picture cannot be used, or the two differ in aspect by over 2 %.
     """
-    check_controls(saturation)
+    Options(saturation=saturation)  # refuses what is out of range
     picture, source = images.read(grey, max_pixels), images.read_colours(coloured, max_pixels)
     full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
     height, width = source.pixels.shape[-2:]
@@ -47,9 +53,7 @@ def transfer_chroma(
         raise images.ImageError(
             f"{source.name} and {picture.name} must both hold pixels, and as many pictures"
         )
-    if abs(math.log(full[0] * width / (full[1] * height))) > math.log(1 + SAME_FRAMING) + max(
-        1 / side for side in (*full, height, width)
-    ):
+    if not same_framing(full, (height, width)):
         raise images.ImageError(
             f"{source.name} is {width} x {height}, {picture.name} {full[1]} x {full[0]}: they must"
             " show the same framing; crop one of them first"

@@ -13,8 +13,9 @@ from torchmetrics import MeanMetric
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.gamut import clamp_to_gamut
-from deepcolor.guidance import Guidance, check_guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
+from deepcolor.models.prediction import ChromaPrediction, Prediction
 
 __all__ = ["Colorizer"]
 
@@ -35,9 +36,9 @@ class Colorizer(LightningModule, ABC):
     stride: ClassVar[int] = 8
     """Height and width given to `forward` must be multiples of it."""
     grain: ClassVar[int] = 1
-    """Side of the squares that `coarse_ab` answers for, in pixels; the stride is a multiple."""
-    accepts: ClassVar[tuple[type, ...]] = ()
-    """Guidance it understands: Hints, Exemplar."""
+    """Side of the squares that a prediction has one answer for, in pixels; divides the stride."""
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of guidance that models of this class can take: names in `guidance.KINDS`."""
     network: nn.Module
     """The paper; released weights hold only this."""
 
@@ -54,12 +55,12 @@ class Colorizer(LightningModule, ABC):
         self.true_colourfulness = Colourfulness()
 
     @abstractmethod
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
         """Map luminance to chroma.
 
         Args:
             luminance: (B, 1, H, W) L in [0, 100]; H and W multiples of `stride`.
-            guidance: one of the kinds that `accepts` lists.
+            guidance: of the kinds that `accepts` names.
 
         Returns:
             (B, 2, H, W) ab, in CIELAB units.
@@ -74,46 +75,47 @@ class Colorizer(LightningModule, ABC):
             ab: (B, 2, H, W), the true chroma in CIELAB units.
         """
 
-    def coarse_ab(
+    @property
+    def accepts(self) -> frozenset[str]:
+        """Kinds of guidance that this model takes, as it was made."""
+        return self.takes
+
+    @property
+    def spreads_hints(self) -> bool:
+        """Whether hints correct what the network says: `Prediction.with_hints`, not `predict`."""
+        return False
+
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        """Chroma at the network's own resolution, before any enlargement.
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> Prediction:
+        """What the model says about a batch, at its own resolution, before any enlargement.
 
         Args:
             luminance: as for `forward`.
             guidance: as for `forward`.
-            temperature: of the annealed mean, in models that predict distributions; the model's
-                own when None.
+            memory: of the frame before, from its prediction; image models have none.
 
         Returns:
-            (B, 2, H / grain, W / grain) ab, in CIELAB units: means over squares.
-
-        Raises:
-            TypeError: for a temperature where there is no distribution.
+            A prediction on a grid of squares of `grain` pixels.
         """
-        self.refuse_temperature(temperature)
-        ab: Tensor = self(luminance, guidance)
-        return ab
-
-    def refuse_temperature(self, temperature: float | None) -> None:
-        """What a model that predicts no distribution says to a temperature: a TypeError."""
-        if temperature is not None:
-            raise TypeError(
-                f"{type(self).__name__} predicts no distribution, which temperature= is for;"
-                " saturation= works with every model"
-            )
+        return ChromaPrediction(
+            model=type(self).__name__, luminance=luminance, chroma=self(luminance, guidance)
+        )
 
     def forward_frame(
-        self, luminance: Tensor, memory: Any = None, guidance: Guidance | None = None
+        self, luminance: Tensor, memory: Any = None, guidance: Guidance | Kind | None = None
     ) -> tuple[Tensor, Any]:
         """One video frame: chroma, and what to remember. An image model has no memory."""
         return self(luminance, guidance), None
 
-    def check_input(self, luminance: Tensor, guidance: Guidance | None = None) -> None:
+    def check_input(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Guidance:
         """Refuse what `forward` cannot answer for, in words that say what would work.
+
+        Returns:
+            The guidance in full.
 
         Raises:
             ValueError: for a wrong shape, a size that is no multiple of the stride, or guidance
@@ -129,10 +131,21 @@ class Colorizer(LightningModule, ABC):
                 f"{name} takes heights and widths that are multiples of {self.stride},"
                 f" got {height} x {width}; deepcolor.Predictor pads any size"
             )
-        if guidance is not None and not isinstance(guidance, self.accepts):
-            able = ", ".join(kind.__name__ for kind in self.accepts) or "none"
-            raise TypeError(f"{name} takes no {type(guidance).__name__}; guidance it takes: {able}")
-        check_guidance(guidance, luminance)
+        given = self.check_kinds(guidance)
+        given.check(luminance)
+        return given
+
+    def check_kinds(self, guidance: Guidance | Kind | None) -> Guidance:
+        """Refuse guidance of kinds that this model does not take, with a TypeError.
+
+        Returns:
+            The guidance in full.
+        """
+        given = Guidance.of(guidance)
+        for kind in sorted(given.kinds - self.accepts):
+            able = ", ".join(sorted(self.accepts)) or "none"
+            raise TypeError(f"{type(self).__name__} takes no {kind}; guidance it takes: {able}")
+        return given
 
     def _rgb(self, batch: Tensor | Sequence[Any]) -> Tensor:
         return unit_rgb(batch if isinstance(batch, Tensor) else batch[0])

@@ -1,26 +1,25 @@
 """The family whose networks say which colours are likely at each place."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from deepcolor.blocks.hints import HintSpread, Places
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.base import Colorizer
 from deepcolor.models.loaders import plain_loader
+from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
 from deepcolor.rebalance import AbPrior, rebalancing_weights
 
-__all__ = ["ClassificationColorizer", "Vary"]
+__all__ = ["ClassificationColorizer"]
 
 PRIOR_PICTURES = 2048  # enough for the bins that a data set shows at all to be seen
 PRIOR_SEED = 0
-Vary = Callable[[Tensor], Iterable[Tensor]]  # of (B, Q, h, w) logits
 
 
 class ClassificationColorizer(Colorizer):
@@ -72,69 +71,31 @@ class ClassificationColorizer(Colorizer):
         return F.interpolate(ab, size=size, mode="area")
 
     def coarse_logits(self, luminance: Tensor) -> Tensor:
-        """Logits of the squares that `coarse_ab` answers for: (B, Q, H / grain, W / grain)."""
+        """Logits that a prediction holds: (B, Q, H / grain, W / grain), or finer."""
         return self.logits(luminance)
 
-    def likeness(self, luminance: Tensor) -> tuple[Tensor, list[Places], Tensor]:
-        """What is likely at each place, and which places err alike.
-
-        Args:
-            luminance: (B, 1, H, W) L in [0, 100].
-
-        Returns:
-            Logits (B, Q, h, w); the places of each picture, on the same grid, for the covariance
-            of errors; the variance of what a hint is off by, (), in units of a usual error's.
-            Where no model learned it, by luminance and position.
-        """
-        spread = HintSpread().to(luminance.device)
-        places = spread.places(F.avg_pool2d(luminance, self.grain))
-        return self.coarse_logits(luminance), places, spread.noise
-
-    def distribution(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        """How likely each bin is at each place.
-
-        Args:
-            luminance: as for `forward`.
-            guidance: as for `forward`.
-
-        Returns:
-            (B, Q, h, w) on the grid of `coarse_ab`, summing to 1 over the bins.
-        """
-        self.check_input(luminance, guidance)
-        return torch.softmax(self.coarse_logits(luminance).float(), dim=1)
-
-    def answers(
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None,
-        temperature: float | None,
-        vary: Vary,
-    ) -> Tensor:
-        """Several colourings out of one run of the network.
-
-        Args:
-            luminance: as for `forward`.
-            guidance: as for `forward`.
-            temperature: as for `coarse_ab`.
-            vary: gives k times logits to decode, (B, Q, h, w), for the network's.
-
-        Returns:
-            (B, 2 k, h, w): ab as by `coarse_ab`, k times.
-        """
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> BinPrediction:
         self.check_input(luminance, guidance)
-        varied = vary(self.coarse_logits(luminance))
-        return torch.cat([self.decode(logits, temperature) for logits in varied], dim=1)
+        return self.prediction(luminance, self.coarse_logits(luminance))
 
-    def coarse_ab(
-        self,
-        luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        return self.answers(luminance, guidance, temperature, lambda logits: [logits])
+    def prediction(self, luminance: Tensor, logits: Tensor) -> BinPrediction:
+        """What logits mean: (B, 1, H, W) L and (B, Q, h, w), squares of `grain` pixels or finer."""
+        return BinPrediction(
+            model=type(self).__name__,
+            luminance=F.avg_pool2d(luminance, self.grain),
+            output=logits,
+            decode=lambda output, _, temperature: self.decode(output, temperature),
+            centres=self.quantizer.centres,
+            temperature=self.temperature,
+        )
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        ab = self.coarse_ab(luminance, guidance)
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
+        ab = self.predict(luminance, guidance).ab()
         return F.interpolate(ab, size=luminance.shape[-2:], mode="bilinear", align_corners=False)
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:

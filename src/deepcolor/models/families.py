@@ -10,9 +10,10 @@ from torch import Tensor
 
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import lightness_to_grey
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.models.base import Colorizer
 from deepcolor.models.classification import ClassificationColorizer
+from deepcolor.models.prediction import ChromaPrediction, Prediction
 
 __all__ = [
     "ClassificationColorizer",
@@ -76,19 +77,20 @@ class RegressionColorizer(Colorizer):
             (B, 2, H, W) ab, in CIELAB units.
         """
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
         self.check_input(luminance, guidance)
         return self.ab(self.chroma(luminance), luminance)
 
-    def coarse_ab(
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        self.refuse_temperature(temperature)
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> Prediction:
         self.check_input(luminance, guidance)
-        return self.ab(self.chroma(luminance), self.coarse_luminance(luminance))
+        coarse = self.coarse_luminance(luminance)
+        chroma = self.ab(self.chroma(luminance), coarse)
+        return ChromaPrediction(model=type(self).__name__, luminance=coarse, chroma=chroma)
 
     def coarse_luminance(self, luminance: Tensor) -> Tensor:
         """Means over squares of `grain` pixels: (B, 1, H, W) -> (B, 1, H / grain, W / grain)."""
@@ -207,7 +209,10 @@ class GlobalVectorColorizer(RegressionColorizer):
         return self.fused(luminance, vector.float())  # a cache may hold float16
 
     def forward(
-        self, luminance: Tensor, guidance: Guidance | None = None, vector: Tensor | None = None
+        self,
+        luminance: Tensor,
+        guidance: Guidance | Kind | None = None,
+        vector: Tensor | None = None,
     ) -> Tensor:
         """As `Colorizer.forward`; `vector` is (B, width), computed when None."""
         self.check_input(luminance, guidance)

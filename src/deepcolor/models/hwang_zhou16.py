@@ -4,7 +4,7 @@ VGG-16 reads the lightness; its four scales are normalized and added on the way 
 inside: the chroma is regressed, or classified in 50 bins of u and 50 of v, independently.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.vgg import VGG_CHANNELS, Preprocessing, VGGPyramid
 from deepcolor.color import join_lab, lab_to_rgb, luv_to_rgb, rgb_to_lab, rgb_to_luv, split_lab
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.models.families import RegressionColorizer
+from deepcolor.models.prediction import DecodedPrediction, Prediction
 
 __all__ = ["HwangZhou16"]
 
@@ -130,17 +131,23 @@ class HwangZhou16(RegressionColorizer):
         share = (uv - self.low) / (self.high - self.low)
         return (share * BINS).floor().clamp(0, BINS - 1).long()
 
-    def coarse_ab(
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> Prediction:
         if not self.classifies:
-            return super().coarse_ab(luminance, guidance, temperature)
+            return super().predict(luminance, guidance, memory)
         self.check_input(luminance, guidance)
-        uv = self.decode_bins(self.network(luminance / 100), temperature)
-        return self.ab(uv / UV_SCALE, luminance)
+
+        def decode(output: Tensor, light: Tensor, temperature: float | None) -> Tensor:
+            return self.ab(self.decode_bins(output, temperature) / UV_SCALE, light)
+
+        return DecodedPrediction(
+            model=type(self).__name__, luminance=luminance, output=self.network(luminance / 100),
+            decode=decode,
+        )  # fmt: skip
 
     def decode_bins(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of u and of v: (B, 100, H, W) logits, u's first -> (B, 2, H, W) uv."""

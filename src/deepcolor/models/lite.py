@@ -6,8 +6,9 @@ what comes out; without hints they change nothing.
 """
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.decoders import PyramidDecoder
 from deepcolor.blocks.encoders import TimmEncoder
-from deepcolor.blocks.hints import HintSpread, Places
-from deepcolor.guidance import Guidance, Hints, evaluation_hints, simulate_hints
+from deepcolor.blocks.hints import HintSpread
+from deepcolor.guidance import Guidance, Kind, evaluation_hints, simulate_hints
 from deepcolor.losses.chroma import chroma_huber
 from deepcolor.models.base import Colorizer
-from deepcolor.models.classification import ClassificationColorizer, Vary
+from deepcolor.models.classification import ClassificationColorizer
+from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["Lite"]
@@ -74,7 +76,7 @@ class Lite(ClassificationColorizer):
     size: ClassVar[int] = 192
     stride: ClassVar[int] = 32
     grain: ClassVar[int] = 4
-    accepts: ClassVar[tuple[type, ...]] = (Hints,)
+    takes: ClassVar[frozenset[str]] = frozenset({"hints"})
     network: LiteNetwork
 
     def __init__(
@@ -126,13 +128,21 @@ class Lite(ClassificationColorizer):
             weights |= {key: own[key] for key in own if key.startswith("hints.")}
         self.network.load_state_dict(weights, strict=True)
 
-    def check_input(self, luminance: Tensor, guidance: Guidance | None = None) -> None:
-        if isinstance(guidance, Hints) and self.network.hints is None:
+    @property
+    def accepts(self) -> frozenset[str]:
+        return self.takes if self.spreads_hints else frozenset()
+
+    @property
+    def spreads_hints(self) -> bool:
+        return self.network.hints is not None
+
+    def check_kinds(self, guidance: Guidance | Kind | None) -> Guidance:
+        if Guidance.of(guidance).hints is not None and not self.spreads_hints:
             raise TypeError(
-                "Lite takes no Hints with hints=False, as weights from before hints need it;"
+                "Lite takes no hints with hints=False, as weights from before hints need it;"
                 " siggraph17.caffe takes them, and recipes/lite.hints.yaml trains weights that do"
             )
-        super().check_input(luminance, guidance)
+        return super().check_kinds(guidance)
 
     def run(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, H, W) L in [0, 100] -> logits (B, Q, H/4, W/4), features (B, 64, H/4, W/4)."""
@@ -145,38 +155,17 @@ class Lite(ClassificationColorizer):
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         return self.gain * super().decode(logits, temperature)
 
-    def likeness(self, luminance: Tensor) -> tuple[Tensor, list[Places], Tensor]:
-        if self.network.hints is None:
-            return super().likeness(luminance)
-        logits, features = self.run(luminance)
-        spread = self.network.hints
-        return logits, spread.places(self._small(luminance), features), spread.noise
-
-    def distribution(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        if not isinstance(guidance, Hints) or self.network.hints is None:
-            return super().distribution(luminance, guidance)
-        self.check_input(luminance, guidance)
-        logits, features = self.run(luminance)
-        spread = self.network.hints
-        places = spread.places(self._small(luminance), features)
-        probability = torch.softmax(logits.float(), dim=1)
-        return spread.condition(probability, self.quantizer.centres, guidance, places)
-
-    def answers(
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None,
-        temperature: float | None,
-        vary: Vary,
-    ) -> Tensor:
-        self.check_input(luminance, guidance)
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> BinPrediction:
+        given = self.check_input(luminance, guidance)
         logits, features = self.run(luminance)
-        ab = [self.decode(varied, temperature) for varied in vary(logits)]
-        if isinstance(guidance, Hints) and self.network.hints is not None:
-            spread = self.network.hints
-            places = spread.places(self._small(luminance), features)
-            ab = [spread(one, guidance, places) for one in ab]
-        return torch.cat(ab, dim=1)
+        plain = self.prediction(luminance, logits)
+        plain = replace(plain, features=features, spread=self.network.hints)
+        return plain if given.hints is None else plain.with_hints(given.hints)
 
     def _small(self, luminance: Tensor) -> Tensor:
         return F.avg_pool2d(luminance, self.grain)

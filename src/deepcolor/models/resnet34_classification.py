@@ -8,7 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import Trunk
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.chroma import combined_chroma_loss, soft_cross_entropy
 from deepcolor.models.families import ClassificationColorizer
 from deepcolor.quantize import AbQuantizer
@@ -154,19 +154,9 @@ class ResNet34Classification(ClassificationColorizer):
         return self.decode(self.logits(luminance, every), temperature)
 
     def coarse_logits(self, luminance: Tensor) -> Tensor:
-        return self.logits(luminance, every=2)
+        return self.logits(luminance, every=2 if self.network.pointwise else 1)
 
-    def coarse_ab(
-        self,
-        luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        self.check_input(luminance, guidance)
-        ab = self.own_ab(luminance, temperature)
-        return ab if self.network.pointwise else F.avg_pool2d(ab, self.grain)
-
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
         self.check_input(luminance, guidance)
         ab = self.own_ab(luminance)
         return F.interpolate(ab, size=luminance.shape[-2:], mode="nearest")

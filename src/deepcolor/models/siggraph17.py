@@ -13,10 +13,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.guidance import (
-    GlobalHints,
     Guidance,
-    Hints,
-    check_guidance,
+    Kind,
+    Statistics,
     evaluation_hints,
     hide_statistics,
     measure_statistics,
@@ -172,7 +171,7 @@ class SIGGRAPH17(Colorizer):
             -0.5 for those of the published PyTorch training code.
         regression: "l1": ten times the L1 distance of ab / 110, as the published training code;
             "huber": the paper's, which bends at 1 CIELAB unit and has the same slope beyond.
-        global_hints: also take GlobalHints, through a branch that the published weights lack.
+        global_hints: also take statistics, through a branch that the published weights lack.
         lr: of Adam; None is the stage's: 1e-4 in A, 1e-5 in B. B goes on with a tenth of it after
             ten epochs.
         weight_decay: of Adam.
@@ -180,7 +179,7 @@ class SIGGRAPH17(Colorizer):
 
     size: ClassVar[int] = 256
     stride: ClassVar[int] = 8
-    accepts: ClassVar[tuple[type, ...]] = (Hints,)
+    takes: ClassVar[frozenset[str]] = frozenset({"hints", "statistics"})
     network: SIGGRAPH17Network
 
     def __init__(
@@ -219,33 +218,33 @@ class SIGGRAPH17(Colorizer):
         bins = None if self.histogram_bins is None else self.histogram_bins.bins
         self.network = SIGGRAPH17Network(bins)
 
-    def check_input(self, luminance: Tensor, guidance: Guidance | None = None) -> None:
-        if isinstance(guidance, GlobalHints) and self.histogram_bins is not None:
-            histogram = guidance.histogram
-            if histogram is not None and histogram.shape[1] != self.histogram_bins.bins:
-                raise ValueError(
-                    f"the histogram must be (B, {self.histogram_bins.bins}),"
-                    f" got {tuple(histogram.shape)}"
-                )
-            super().check_input(luminance, guidance.local)
-            check_guidance(guidance, luminance)
-        elif isinstance(guidance, GlobalHints):
-            raise TypeError(
-                "SIGGRAPH17 takes no GlobalHints unless it was made with global_hints=True;"
-                " guidance it takes: Hints"
-            )
-        else:
-            super().check_input(luminance, guidance)
+    @property
+    def accepts(self) -> frozenset[str]:
+        return self.takes if self.histogram_bins is not None else self.takes - {"statistics"}
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        self.check_input(luminance, guidance)
-        ab: Tensor = self.network(*self._inputs(luminance, guidance))
+    def check_kinds(self, guidance: Guidance | Kind | None) -> Guidance:
+        statistics = Guidance.of(guidance).statistics
+        if statistics is not None and self.histogram_bins is None:
+            raise TypeError(
+                "SIGGRAPH17 takes no statistics unless it was made with global_hints=True;"
+                " guidance it takes: hints"
+            )
+        histogram = None if statistics is None else statistics.histogram
+        if histogram is not None and self.histogram_bins is not None:
+            bins = self.histogram_bins.bins
+            if histogram.shape[1] != bins:
+                raise ValueError(f"the histogram must be (B, {bins}), got {tuple(histogram.shape)}")
+        return super().check_kinds(guidance)
+
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
+        given = self.check_input(luminance, guidance)
+        ab: Tensor = self.network(*self._inputs(luminance, given))
         return AB_SCALE * ab
 
     def distribution(
         self,
         luminance: Tensor,
-        guidance: Guidance | None = None,
+        guidance: Guidance | Kind | None = None,
         temperature: float = PALETTE_TEMPERATURE,
     ) -> Tensor:
         """How likely each colour is at each place, for suggesting colours to a person.
@@ -258,10 +257,10 @@ class SIGGRAPH17(Colorizer):
         Returns:
             (B, 529, H/4, W/4), summing to 1; bin 23 * i + j is ab = (10 i - 110, 10 j - 110).
         """
-        self.check_input(luminance, guidance)
+        given = self.check_input(luminance, guidance)
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
-        logits = self.network.classify(self.network.trunk(*self._inputs(luminance, guidance)))
+        logits = self.network.classify(self.network.trunk(*self._inputs(luminance, given)))
         return torch.softmax(logits.float() / temperature, dim=1)
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
@@ -306,30 +305,29 @@ class SIGGRAPH17(Colorizer):
         draw = simulate_hints if self.training else evaluation_hints
         local = draw(ab, self.hint_stop, self.reveal_all)
         if self.histogram_bins is None:
-            return local
+            return Guidance(hints=local)
         truth = self.statistics(luminance, ab)
-        shown = GlobalHints(truth.histogram, truth.saturation, local)
-        return hide_statistics(truth, local) if self.training else shown
+        shown = hide_statistics(truth) if self.training else truth
+        return Guidance(hints=local, statistics=shown)
 
-    def statistics(self, luminance: Tensor, ab: Tensor) -> GlobalHints:
+    def statistics(self, luminance: Tensor, ab: Tensor) -> Statistics:
         """Measure the colour statistics of pictures, such as one to take the colours from."""
         if self.histogram_bins is None:
             raise ValueError("SIGGRAPH17 measures statistics when made with global_hints=True")
         return measure_statistics(luminance, ab, self.histogram_bins)
 
     def _inputs(
-        self, luminance: Tensor, guidance: Guidance | None
+        self, luminance: Tensor, guidance: Guidance
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """The network's input, and its colour statistics with indicators if it was built so."""
-        hints = guidance.local if isinstance(guidance, GlobalHints) else guidance
-        if isinstance(hints, Hints):
-            ab, mask = hints.ab / AB_SCALE, hints.mask
+        if guidance.hints is not None:
+            ab, mask = guidance.hints.ab / AB_SCALE, guidance.hints.mask
         else:
             ab, mask = torch.zeros_like(luminance).expand(-1, 2, -1, -1), 0 * luminance
         x = torch.cat([(luminance - 50) / 100, ab, mask + self.mask_offset], dim=1)
         if self.histogram_bins is None:
             return x, None
-        given = guidance if isinstance(guidance, GlobalHints) else GlobalHints()
+        given = guidance.statistics or Statistics()
         histogram = _with_indicator(given.histogram, self.histogram_bins.bins, luminance)
         return x, (histogram, _with_indicator(given.saturation, 1, luminance))
 

@@ -13,9 +13,10 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from deepcolor.guidance import Guidance
+from deepcolor.guidance import Guidance, Kind
 from deepcolor.models.base import Colorizer
 from deepcolor.models.loaders import plain_loader
+from deepcolor.models.prediction import DecodedPrediction, Prediction
 
 __all__ = ["SOMMLP", "train_map"]
 
@@ -192,17 +193,22 @@ class SOMMLP(Colorizer):
         around = F.avg_pool2d(votes, 3, stride=1, padding=1, divisor_override=1)
         return (around + votes / 2).argmax(dim=1)  # in a draw the pixel's own class wins
 
-    def coarse_ab(
+    def predict(
         self,
         luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+    ) -> Prediction:
         self.check_input(luminance, guidance)
-        return self.decode(self.logits(luminance), temperature)
+        return DecodedPrediction(
+            model=type(self).__name__,
+            luminance=luminance,
+            output=self.logits(luminance),
+            decode=lambda output, _, temperature: self.decode(output, temperature),
+        )
 
-    def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
-        return self.coarse_ab(luminance, guidance)
+    def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
+        return self.predict(luminance, guidance).ab()
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """Cross-entropy in which all classes of the batch count alike, as balanced sampling."""

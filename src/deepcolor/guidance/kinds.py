@@ -1,0 +1,209 @@
+"""Kinds of guidance: each checks, resizes, pads, mirrors and moves itself."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Hints", "Palette", "Reference", "Statistics", "shape_of"]
+
+Whole = TypeVar("Whole", bound="_OfWholePictures")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Local colour hints (Zhang et al. 2017): the chroma wanted at some pixels.
+
+    Args:
+        ab: (B, 2, H, W), in CIELAB units; 0 where the mask is 0.
+        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere.
+    """
+
+    ab: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        batch, channels, height, width = shape_of("hints.ab", self.ab)
+        if channels != 2 or shape_of("hints.mask", self.mask) != (batch, 1, height, width):
+            raise ValueError(
+                "hints need ab (B, 2, H, W) and mask (B, 1, H, W),"
+                f" got {tuple(self.ab.shape)} and {tuple(self.mask.shape)}"
+            )
+
+    def check(self, luminance: Tensor) -> None:
+        """Refuse hints of another batch, height or width than (B, 1, H, W) luminance."""
+        wanted = (len(luminance), 1, *luminance.shape[-2:])
+        if self.mask.shape != wanted:
+            raise ValueError(
+                f"hints for {tuple(luminance.shape)} luminance need a mask"
+                f" {wanted}, got {tuple(self.mask.shape)}"
+            )
+
+    def resized(self, size: tuple[int, int]) -> "Hints":
+        """Bring them to another size and lose none, not even one of a single pixel.
+
+        Where pictures shrink, each pixel falls into one square of the new grid; a square's mask is
+        the largest of its pixels', its ab the mean over those with hints, weighted by their masks.
+        Where they grow, the nearest pixel fills the square.
+
+        Args:
+            size: height and width wanted.
+
+        Example:
+            >>> one = torch.zeros(1, 1, 8, 8)
+            >>> one[..., 5, 2] = 1
+            >>> Hints(40 * one.expand(1, 2, 8, 8), one).resized((2, 2)).ab[0, 0].tolist()
+            [[0.0, 0.0], [40.0, 0.0]]
+        """
+        ab, mask = self.ab.float(), self.mask.float()
+        if mask.shape[-2:] == size:
+            return Hints(ab, mask)
+        height, width = (max(sides) for sides in zip(mask.shape[-2:], size, strict=True))
+        if mask.shape[-2:] != (height, width):
+            ab, mask = (
+                F.interpolate(x, size=(height, width), mode="nearest-exact") for x in (ab, mask)
+            )
+        picture, _, row, column = mask.nonzero(as_tuple=True)  # hints are few: no full-size tensors
+        weight = mask[picture, 0, row, column]
+        colour = ab[picture, :, row, column] * weight[:, None]  # (N, 2)
+        row = (2 * row + 1) * size[0] // (2 * height)  # where the middle of the pixel falls
+        column = (2 * column + 1) * size[1] // (2 * width)
+        square = (picture * size[0] + row) * size[1] + column
+        squares = len(mask) * size[0] * size[1]
+        total = weight.new_zeros(squares).index_add_(0, square, weight)
+        most = weight.new_zeros(squares).scatter_reduce_(0, square, weight, "amax")
+        sums = weight.new_zeros(squares, 2).index_add_(0, square, colour)
+        mean = torch.where(total[:, None] > 0, sums / total[:, None], 0.0)
+        return Hints(mean.view(len(mask), *size, 2).movedim(-1, 1), most.view(len(mask), 1, *size))
+
+    def padded(self, bottom: int, right: int) -> "Hints":
+        """With so many rows and columns more, as the last ones."""
+        ab, mask = (F.pad(x, (0, right, 0, bottom), mode="replicate") for x in (self.ab, self.mask))
+        return Hints(ab, mask)
+
+    def mirrored(self) -> "Hints":
+        """With left and right swapped."""
+        return Hints(self.ab.flip(-1), self.mask.flip(-1))
+
+    def to(self, device: torch.device) -> "Hints":
+        """On a device."""
+        return Hints(self.ab.to(device), self.mask.to(device))
+
+
+class _OfWholePictures:
+    """What says nothing of places: it stays as it is when pictures are resized or mirrored."""
+
+    def resized(self: Whole, size: tuple[int, int]) -> Whole:
+        return self
+
+    def padded(self: Whole, bottom: int, right: int) -> Whole:
+        return self
+
+    def mirrored(self: Whole) -> Whole:
+        return self
+
+
+@dataclass(frozen=True)
+class Reference(_OfWholePictures):
+    """A colour picture to take the colours from.
+
+    Args:
+        lab: (B, 3, H, W) CIELAB, of any size.
+    """
+
+    lab: Tensor
+
+    def __post_init__(self) -> None:
+        if shape_of("reference.lab", self.lab)[1] != 3:
+            raise ValueError(f"a reference needs lab (B, 3, H, W), got {tuple(self.lab.shape)}")
+
+    def check(self, luminance: Tensor) -> None:
+        """Refuse a reference for another batch; one serves all pictures."""
+        if len(self.lab) not in (1, len(luminance)):
+            raise ValueError(f"{len(self.lab)} references do not fit a batch of {len(luminance)}")
+
+    def mirrored(self) -> "Reference":
+        """With left and right swapped, as the picture that it stands beside."""
+        return Reference(self.lab.flip(-1))
+
+    def to(self, device: torch.device) -> "Reference":
+        """On a device."""
+        return Reference(self.lab.to(device))
+
+
+@dataclass(frozen=True)
+class Palette(_OfWholePictures):
+    """The colours that a picture is to have.
+
+    Args:
+        ab: (B, N, 2), in CIELAB units.
+        weights: (B, N), how much of each, summing to 1; None for no preference.
+    """
+
+    ab: Tensor
+    weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.ab.ndim != 3 or self.ab.shape[2] != 2 or not self.ab.shape[1]:
+            raise ValueError(f"a palette needs ab (B, N, 2), got {tuple(self.ab.shape)}")
+        if self.weights is not None and self.weights.shape != self.ab.shape[:2]:
+            raise ValueError(
+                f"a palette needs weights {tuple(self.ab.shape[:2])}, got"
+                f" {tuple(self.weights.shape)}"
+            )
+
+    def check(self, luminance: Tensor) -> None:
+        """Refuse a palette for another batch; one serves all pictures."""
+        if len(self.ab) not in (1, len(luminance)):
+            raise ValueError(f"{len(self.ab)} palettes do not fit a batch of {len(luminance)}")
+
+    def to(self, device: torch.device) -> "Palette":
+        """On a device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Palette(self.ab.to(device), weights)
+
+
+@dataclass(frozen=True)
+class Statistics(_OfWholePictures):
+    """Colour statistics wanted over the whole picture (Zhang et al. 2017, section 3.3).
+
+    Args:
+        histogram: (B, Q), the share of each ab bin, summing to 1. None, or a row of NaN for one
+            picture, says nothing about it.
+        saturation: (B, 1), the mean HSV saturation in [0, 1]; None or NaN likewise.
+    """
+
+    histogram: Tensor | None = None
+    saturation: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.histogram is not None and self.histogram.ndim != 2:
+            raise ValueError(f"a histogram needs (B, Q), got {tuple(self.histogram.shape)}")
+        if self.saturation is not None and (
+            self.saturation.ndim != 2 or self.saturation.shape[1] != 1
+        ):
+            raise ValueError(f"saturation needs (B, 1), got {tuple(self.saturation.shape)}")
+
+    def check(self, luminance: Tensor) -> None:
+        """Refuse statistics for another batch."""
+        for name in ("histogram", "saturation"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(luminance):
+                raise ValueError(
+                    f"{name} is for {len(value)} pictures, the batch has {len(luminance)}"
+                )
+
+    def to(self, device: torch.device) -> "Statistics":
+        """On a device."""
+        both = (self.histogram, self.saturation)
+        return Statistics(*(None if value is None else value.to(device) for value in both))
+
+
+def shape_of(name: str, tensor: Tensor) -> tuple[int, int, int, int]:
+    """The four sides of a tensor, or a ValueError that names it."""
+    if tensor.ndim != 4:
+        raise ValueError(f"{name} must have four dimensions, got {tuple(tensor.shape)}")
+    batch, channels, height, width = tensor.shape
+    return batch, channels, height, width
