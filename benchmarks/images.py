@@ -222,12 +222,12 @@ def parts(grey: np.ndarray, predictor: deepcolor.Predictor) -> None:
     with torch.inference_mode():
         luminance = shrink(pixels, (164, 224), cpu)[None]
         x = F.pad(luminance, (0, 0, 0, 28), mode="replicate")
-        ab = model.coarse_ab(x)[..., :41, :]
+        ab = model.predict(x).ab()[..., :41, :]
         field = ChromaField(ab[0], F.avg_pool2d(luminance, 4)[0], grey.shape)
         plain = ChromaField(0 * ab[0], F.avg_pool2d(luminance, 4)[0], grey.shape)
         work = {
             "luminance to the network's size": lambda: shrink(pixels, (164, 224), cpu),
-            "network": lambda: model.coarse_ab(x),
+            "network": lambda: model.predict(x).ab(),
             "chroma up, joined, gamut, stored": lambda: compose(pixels, field, out),
             "the same of a grey result: no gamut work": lambda: compose(pixels, plain, out),
             "floor: read and write the bytes once": lambda: out.copy_(pixels),

@@ -32,7 +32,7 @@ def model_row(name: str) -> list[str]:
         f"{sum(p.numel() for p in model.network.parameters()):,}",
         f"{kind.size} px",
         str(kind.stride),
-        ", ".join(k.__name__ for k in kind.accepts) or "-",
+        ", ".join(sorted(model.accepts)) or "-",
         ", ".join(parts) or "-",
     ]
 

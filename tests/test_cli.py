@@ -297,7 +297,7 @@ def test_sample_draws_the_colouring_of_that_seed(photo):
     for seed in (0, 3):
         assert colorize(photo, "--sample", seed)[0] == 0
         drawn.append(pixels(photo.parent / "old.color.png"))
-        (call,) = library.colorize(photo, device="cpu", samples=1, seed=seed)
+        (call,) = library.Predictor(device="cpu").samples(photo, 1, seed=seed)
         assert np.array_equal(drawn[-1], np.asarray(call))
     assert not np.array_equal(*drawn)
     code, out, err = colorize(photo, "--sample", 0, "--temperature", 0)

@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from deepcolor.guidance import (
-    Exemplar,
-    GlobalHints,
+    Guidance,
     Hints,
-    check_guidance,
+    Palette,
+    Reference,
+    Statistics,
     evaluation_hints,
     simulate_hints,
 )
@@ -99,13 +100,51 @@ def test_shapes_are_checked():
     with pytest.raises(ValueError, match="mask"):
         Hints(torch.zeros(1, 2, 8, 8), torch.zeros(1, 2, 8, 8))
     with pytest.raises(ValueError, match=r"histogram needs \(B, Q\)"):
-        GlobalHints(histogram=torch.zeros(313))
+        Statistics(histogram=torch.zeros(313))
     with pytest.raises(ValueError, match=r"saturation needs \(B, 1\)"):
-        GlobalHints(saturation=torch.zeros(2, 2))
+        Statistics(saturation=torch.zeros(2, 2))
     luminance = torch.zeros(2, 1, 8, 8)
-    check_guidance(Exemplar(torch.zeros(1, 3, 4, 4)), luminance)
-    with pytest.raises(ValueError, match="3 exemplars do not fit a batch of 2"):
-        check_guidance(Exemplar(torch.zeros(3, 3, 4, 4)), luminance)
+    Reference(torch.zeros(1, 3, 4, 4)).check(luminance)
+    with pytest.raises(ValueError, match="3 references do not fit a batch of 2"):
+        Reference(torch.zeros(3, 3, 4, 4)).check(luminance)
+    with pytest.raises(ValueError, match=r"palette needs ab \(B, N, 2\)"):
+        Palette(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="3 palettes do not fit a batch of 2"):
+        Palette(torch.zeros(3, 4, 2)).check(luminance)
     wrong = Hints(torch.zeros(2, 2, 4, 4), torch.zeros(2, 1, 4, 4))
     with pytest.raises(ValueError, match="mask"):
-        check_guidance(GlobalHints(local=wrong), luminance)
+        Guidance(hints=wrong).check(luminance)
+
+
+@pytest.fixture
+def everything():
+    hints = Hints(torch.randn(1, 2, 8, 12), (torch.rand(1, 1, 8, 12) > 0.7).float())
+    return Guidance(
+        hints=hints,
+        palette=Palette(torch.randn(1, 3, 2), torch.full((1, 3), 1 / 3)),
+        reference=Reference(torch.rand(1, 3, 4, 6)),
+        statistics=Statistics(saturation=torch.tensor([[0.3]])),
+    )
+
+
+def test_kinds_of_guidance_go_together(everything):
+    assert everything.kinds == {"hints", "palette", "reference", "statistics"}
+    everything.check(torch.zeros(1, 1, 8, 12))
+    changed = everything.mirrored().padded(2, 1).resized((5, 6)).to(torch.device("cpu"))
+    assert changed.hints.mask.shape == (1, 1, 5, 6)
+    assert torch.equal(changed.palette.ab, everything.palette.ab)
+    assert torch.equal(changed.reference.lab, everything.reference.lab.flip(-1))
+    assert torch.equal(changed.statistics.saturation, everything.statistics.saturation)
+    assert torch.equal(everything.mirrored().mirrored().hints.ab, everything.hints.ab)
+
+
+def test_one_kind_is_short_for_guidance_with_nothing_else(everything):
+    for name in everything.kinds:
+        kind = getattr(everything, name)
+        full = Guidance.of(kind)
+        assert full.kinds == {name}
+        assert getattr(full, name) is kind
+    assert Guidance.of(everything) is everything
+    assert Guidance.of(None).kinds == frozenset()
+    with pytest.raises(TypeError, match=r"Palette, Reference, Statistics, got a dict"):
+        Guidance.of({"hints": everything.hints})

@@ -5,11 +5,12 @@ import torch
 from PIL import Image
 
 import deepcolor
-from deepcolor import inference
+from deepcolor import images, inference
 from deepcolor.color import rgb_to_lab
-from deepcolor.guidance import Exemplar, GlobalHints, Guidance, Hints, resize_hints
-from deepcolor.inference import network, predictor
+from deepcolor.guidance import Guidance, Hints, Reference, Statistics
+from deepcolor.inference import memory, network
 from deepcolor.models.lite import Lite
+from deepcolor.models.prediction import ChromaPrediction
 from deepcolor.models.siggraph17 import SIGGRAPH17
 from deepcolor.pixels import workers
 
@@ -334,7 +335,7 @@ def test_out_of_memory_goes_on_smaller_then_on_the_cpu_and_says_so(grey, lite, m
     for fails, size in ((1, 96), (2, 192)):
         predictor_ = deepcolor.Predictor(lite, "cpu")
         calls = []
-        real = predictor.predict_coarse
+        real = memory.predict_grid
 
         def short(model, read, full, side, *rest, calls=calls, fails=fails, real=real):
             calls.append(side)
@@ -342,11 +343,11 @@ def test_out_of_memory_goes_on_smaller_then_on_the_cpu_and_says_so(grey, lite, m
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
             return real(model, read, full, side, *rest)
 
-        monkeypatch.setattr(predictor, "predict_coarse", short)
-        monkeypatch.setattr(predictor, "_has_less_memory", lambda device: True)
+        monkeypatch.setattr(memory, "predict_grid", short)
+        monkeypatch.setattr(memory, "has_less_memory", lambda device: True)
         with pytest.warns(RuntimeWarning, match="out of memory on cpu at working size"):
             result = predictor_(grey)
-        monkeypatch.setattr(predictor, "predict_coarse", real)
+        monkeypatch.setattr(memory, "predict_grid", real)
         assert calls[-1] == size
         assert chroma(result).mean() > 3  # never a grey result
         if size == 192:
@@ -357,7 +358,7 @@ def test_out_of_memory_everywhere_is_an_error(grey, lite, monkeypatch):
     def short(*_):
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(predictor, "predict_coarse", short)
+    monkeypatch.setattr(memory, "predict_grid", short)
     with pytest.raises(torch.OutOfMemoryError):
         deepcolor.Predictor(lite, "cpu")(grey)
 
@@ -376,19 +377,20 @@ def test_half_precision_changes_colours_little(grey):
 class Told(Certain):
     """Answers with the hints it was given, one square of 4 x 4 pixels at a time."""
 
-    stride, grain, accepts = 32, 4, (Hints, GlobalHints, Exemplar)
+    stride, grain, takes = 32, 4, frozenset({"hints", "reference", "statistics"})
 
     def __init__(self) -> None:
         super().__init__()
         self.heard: list[Guidance] = []
 
-    def coarse_ab(self, luminance, guidance=None, temperature=None):
-        self.check_input(luminance, guidance)
-        self.heard.append(guidance)
-        hints = guidance.local if isinstance(guidance, GlobalHints) else guidance
-        if not isinstance(hints, Hints):
-            return luminance.new_zeros(len(luminance), 2, *(s // 4 for s in luminance.shape[-2:]))
-        return torch.nn.functional.avg_pool2d(hints.ab * hints.mask, 4)
+    def predict(self, luminance, guidance=None, memory=None):
+        given = self.check_input(luminance, guidance)
+        self.heard.append(given)
+        coarse = torch.nn.functional.avg_pool2d(luminance, 4)
+        ab = coarse.new_zeros(len(coarse), 2, *coarse.shape[-2:])
+        if given.hints is not None:
+            ab = torch.nn.functional.avg_pool2d(given.hints.ab * given.hints.mask, 4)
+        return ChromaPrediction(model="Told", luminance=coarse, chroma=ab)
 
 
 def dots(height: int, width: int, *places: tuple[int, int]) -> Hints:
@@ -406,7 +408,7 @@ def test_no_hint_of_a_single_pixel_is_lost(sides):
     model = Told()
     for place in places:
         inference.predict_ab(model, torch.zeros(1, 1, *sides), guidance=dots(*sides, place))
-        heard = model.heard.pop()
+        heard = model.heard.pop().hints
         mask = heard.mask[0, 0].bool()
         assert mask.any()
         assert (heard.ab[0][:, mask] == torch.tensor([[60.0], [-40]])).all()
@@ -423,12 +425,12 @@ def test_hints_in_one_square_are_averaged_and_others_left_out():
     mask[1, 0, 5, 5] = 0.5
     ab = torch.full((2, 2, 8, 8), 99.0)  # what the mask leaves out has no say
     ab[0, :, 0, 0], ab[0, :, 0, 1], ab[1, :, 5, 5] = 10, 20, 7
-    small = resize_hints(Hints(ab, mask), (2, 2))
+    small = Hints(ab, mask).resized((2, 2))
     assert small.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 0, 0.5]
     assert small.ab[:, 0].flatten().tolist() == [15, 0, 0, 0, 0, 0, 0, 7]
-    grown = resize_hints(small, (4, 4))
+    grown = small.resized((4, 4))
     assert grown.mask[0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0] * 4, [0] * 4]
-    whole = resize_hints(dots(8, 8, (3, 3)), (8, 8))
+    whole = dots(8, 8, (3, 3)).resized((8, 8))
     assert torch.equal(whole.mask, dots(8, 8, (3, 3)).mask)
 
 
@@ -436,10 +438,10 @@ def test_eachworking_size_and_mirror_gets_the_hints_at_their_place(grey):
     model = Told()
     told = dots(256, 256, (30, 200), (128, 5))
     plain = deepcolor.colorize(grey, model=model, guidance=told, quality="best")
-    assert [h.mask.shape[-1] for h in model.heard] == [64, 64, 96, 96]
+    assert [h.hints.mask.shape[-1] for h in model.heard] == [64, 64, 96, 96]
     for one, mirrored in zip(model.heard[::2], model.heard[1::2], strict=True):
-        assert torch.equal(one.mask, mirrored.mask.flip(-1))
-        assert torch.equal(one.ab, mirrored.ab.flip(-1))
+        assert torch.equal(one.hints.mask, mirrored.hints.mask.flip(-1))
+        assert torch.equal(one.hints.ab, mirrored.hints.ab.flip(-1))
     reds = skimage.color.rgb2lab(plain)[..., 1]
     assert reds[26:34, 196:204].mean() > 2  # coloured where told, and nowhere far from there
     assert np.abs(reds[160:]).max() < 1
@@ -449,38 +451,39 @@ def test_hints_are_padded_as_the_luminance_is():
     model = Told()  # 100 x 60 at 64: 84 x 48, padded to 96 x 64
     told = dots(100, 60, (99, 59))
     inference.predict_ab(model, torch.zeros(1, 1, 100, 60), guidance=told)
-    heard = model.heard[0]
+    heard = model.heard[0].hints
     assert heard.mask.shape[-2:] == (96, 64)
     assert heard.mask.sum() == (96 - 84 + 1) * (64 - 48 + 1)
 
 
 def test_guidance_for_the_whole_picture_passes_as_it_is(grey):
     model = Told()
-    exemplar = Exemplar(torch.rand(1, 3, 20, 30))
-    deepcolor.Predictor(model, "cpu")(grey, exemplar)
-    assert torch.equal(model.heard[0].lab, exemplar.lab)
-    statistics = GlobalHints(saturation=torch.tensor([[0.3]]), local=dots(256, 256, (9, 9)))
-    deepcolor.colorize(grey, model=model, guidance=statistics)
-    assert torch.equal(model.heard[1].saturation, statistics.saturation)
-    assert model.heard[1].histogram is None
-    assert model.heard[1].local.mask.shape == (1, 1, 64, 64)
-    assert model.heard[1].local.mask.sum() == 1
+    reference = Reference(torch.rand(1, 3, 20, 30))
+    deepcolor.Predictor(model, "cpu")(grey, reference)
+    assert torch.equal(model.heard[0].reference.lab, reference.lab)
+    statistics = Statistics(saturation=torch.tensor([[0.3]]))
+    both = Guidance(hints=dots(256, 256, (9, 9)), statistics=statistics)
+    deepcolor.colorize(grey, model=model, guidance=both)
+    assert torch.equal(model.heard[1].statistics.saturation, statistics.saturation)
+    assert model.heard[1].statistics.histogram is None
+    assert model.heard[1].hints.mask.shape == (1, 1, 64, 64)
+    assert model.heard[1].hints.mask.sum() == 1
 
 
 def test_a_list_of_pictures_takes_a_list_of_guidance(grey):
     model = Told()
     deepcolor.colorize([grey, grey[:100]], model=model, guidance=[None, dots(100, 256, (5, 5))])
-    assert model.heard[0] is None
-    assert model.heard[1].mask.any()
+    assert not model.heard[0].kinds
+    assert model.heard[1].hints.mask.any()
     for wrong in (dots(256, 256, (5, 5)), [None]):
         with pytest.raises(ValueError, match="a list of 2 pictures needs a list of as many"):
             deepcolor.colorize([grey, grey], model=model, guidance=wrong)
 
 
 def test_guidance_that_does_not_fit_is_refused(grey):
-    with pytest.raises(TypeError, match="Lite takes no Hints with hints=False"):
+    with pytest.raises(TypeError, match="Lite takes no hints with hints=False"):
         deepcolor.colorize(grey, model=Lite(hints=False), guidance=dots(256, 256, (5, 5)))
-    with pytest.raises(TypeError, match="guidance must be Hints, GlobalHints or an Exemplar"):
+    with pytest.raises(TypeError, match="guidance must be a Guidance or one of Hints"):
         deepcolor.colorize(grey, model=Told(), guidance=[None])
     for sides in ((64, 64), (256, 255), (128, 256)):
         with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got"):
@@ -499,3 +502,107 @@ def test_a_hint_reaches_the_colours_of_siggraph17():
     )
     assert torch.equal(plain[:, :1], told[:, :1])
     assert not torch.equal(plain[:, 1:], told[:, 1:])
+
+
+@pytest.fixture
+def counted(lite):
+    """The default, and how often its network ran."""
+    runs = []
+    hook = lite.network.register_forward_pre_hook(lambda *_: runs.append(1))
+    yield deepcolor.Predictor(lite, "cpu"), runs
+    hook.remove()
+
+
+def test_colorize_is_predict_then_paint(counted, grey):
+    predictor, runs = counted
+    prediction = predictor.predict(grey)
+    assert len(runs) == 1
+    for controls in ({}, {"saturation": 1.4}, {"temperature": 0.1}):
+        painted = predictor.paint(grey, prediction, **controls)
+        assert len(runs) == 1  # the network did not run
+        assert np.array_equal(painted, predictor(grey, **controls))
+        runs.pop()
+    told = dots(256, 256, (61, 40), (200, 90))
+    painted = predictor.paint(grey, prediction.with_hints(told))
+    assert len(runs) == 1
+    assert np.array_equal(painted, predictor(grey, told))
+    assert np.array_equal(predictor.paint(grey, prediction.with_hints(None)), predictor(grey))
+
+
+def test_hints_of_best_quality_are_spread_without_the_network_too(counted, grey):
+    predictor, runs = counted
+    prediction = predictor.predict(grey, quality="best")
+    count, told = len(runs), dots(256, 256, (61, 40))
+    painted = predictor.paint(grey, prediction.with_hints(told))
+    assert len(runs) == count == 4
+    assert np.array_equal(painted, predictor(grey, told, quality="best"))
+    assert np.abs(painted.astype(int) - predictor(grey, quality="best")).max() > 3
+
+
+def test_a_prediction_paints_other_sizes_of_the_same_picture_only(counted, grey):
+    predictor, _ = counted
+    prediction = predictor.predict(grey[:200])
+    half = predictor.paint(grey[:200:2, ::2].copy(), prediction)
+    assert half.shape == (100, 128, 3)
+    assert chroma(half).mean() > 3
+    for other in (grey, grey[:200, :200], np.stack([grey[:200]] * 3, -1)[:100]):
+        with pytest.raises(deepcolor.ImageError, match="cannot be painted from a prediction"):
+            predictor.paint(other, prediction)
+    batch = torch.zeros(2, 1, 200, 256)
+    with pytest.raises(deepcolor.ImageError, match="cannot be painted from a prediction"):
+        predictor.paint(batch, prediction)
+
+
+def test_painting_leaves_the_picture_that_was_read_as_it_was(counted, photograph):
+    predictor, _ = counted
+    from PIL import Image
+
+    picture = images.read(Image.fromarray(photograph))
+    before = picture.pixels.clone()
+    prediction = predictor.predict(picture)
+    vivid, plain = (predictor.paint(picture, prediction, saturation=s) for s in (1.5, 1.0))
+    assert torch.equal(picture.pixels, before)
+    assert np.array_equal(np.asarray(plain), predictor(photograph))
+    assert not np.array_equal(np.asarray(vivid), np.asarray(plain))
+
+
+def test_the_likeliest_colours_at_a_place_are_those_of_the_distribution(counted, grey):
+    predictor, _ = counted
+    for quality in ("balanced", "best"):
+        prediction = predictor.predict(grey, quality=quality)
+        probability = prediction.probability()
+        assert torch.allclose(probability.sum(1), torch.ones(()), atol=1e-4)
+        likely = prediction.likely(10, 20, k=5)
+        assert likely.shape == (5, 3)
+        assert torch.equal(likely[:, 2], probability[0, :, 10, 20].sort(descending=True)[0][:5])
+        best = predictor.model.quantizer.centres[probability[0, :, 10, 20].argmax()]
+        assert torch.equal(likely[0, :2], best)
+    for place in ((-1, 0), (10, 999)):
+        with pytest.raises(IndexError, match="lies outside 1 grids of"):
+            prediction.likely(*place)
+    with pytest.raises(ValueError, match=r"k must lie in 1\.\.313"):
+        prediction.likely(0, 0, k=314)
+
+
+def test_what_a_prediction_cannot_tell_is_refused_in_words(grey):
+    prediction = deepcolor.Predictor(Certain(), "cpu").predict(grey)
+    with pytest.raises(TypeError, match="Certain predicts no distribution over ab bins"):
+        prediction.likely(0, 0)
+    with pytest.raises(TypeError, match="Certain predicts no distribution"):
+        prediction.entropy()
+    with pytest.raises(TypeError, match="Certain cannot take hints after its network has run"):
+        prediction.with_hints(dots(256, 256, (5, 5)))
+    two = torch.zeros(2, 1, 8, 8)
+    hinted = deepcolor.Predictor(Lite(), "cpu").predict(grey)
+    with pytest.raises(ValueError, match="hints for 2 pictures, the prediction is of 1"):
+        hinted.with_hints(Hints(torch.cat([two, two], 1), two))
+
+
+def test_a_copy_on_the_cpu_shares_nothing_with_the_model(lite):
+    copied = memory.copy_on_cpu(lite)
+    assert type(copied) is type(lite)
+    for (name, one), (_, other) in zip(
+        lite.state_dict().items(), copied.state_dict().items(), strict=True
+    ):
+        assert torch.equal(one, other), name
+        assert one.data_ptr() != other.data_ptr(), name

@@ -9,6 +9,7 @@ import deepcolor
 PUBLIC = [
     "About",
     "Colorizer",
+    "Guidance",
     "Hints",
     "ImageError",
     "Predictor",
@@ -19,10 +20,30 @@ PUBLIC = [
     "list_models",
     "load_model",
     "push_to_hub",
+    "register_model",
     "save_model",
     "save_pretrained",
     "suggest_hints",
     "transfer_chroma",
+]
+
+ROOMS = [
+    "color",
+    "data",
+    "evaluation",
+    "gamut",
+    "guidance",
+    "images",
+    "inference",
+    "losses",
+    "metrics",
+    "models",
+    "pixels",
+    "quantize",
+    "rebalance",
+    "training",
+    "upsample",
+    "weights",
 ]
 
 
@@ -33,7 +54,31 @@ def run(code: str) -> str:
 
 def test_the_public_names_are_these():
     assert deepcolor.__all__ == PUBLIC
-    assert dir(deepcolor) == sorted([*PUBLIC, "__version__"])
+    assert dir(deepcolor) == sorted([*PUBLIC, *ROOMS, "__version__"])
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_rooms_are_reached_after_import_deepcolor(name):
+    assert run(f"import deepcolor; print(deepcolor.{name}.__name__)").strip() == f"deepcolor.{name}"
+
+
+def test_a_misspelled_name_is_seen_by_type_checkers(tmp_path):
+    pytest.importorskip("mypy")
+    code = tmp_path / "mine.py"
+    code.write_text(
+        "import numpy as np\nimport deepcolor\n"
+        "from PIL import Image\n"
+        'reveal_type(deepcolor.colorize("old.jpg"))\n'
+        "reveal_type(deepcolor.colorize(np.zeros((4, 4), np.uint8)))\n"
+        'deepcolor.nosuch("x")\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(code)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert 'Revealed type is "deepcolor.images.result.ColorizedImage"' in done.stdout
+    assert "ndarray" in done.stdout
+    assert 'Module has no attribute "nosuch"' in done.stdout
 
 
 @pytest.mark.parametrize("name", PUBLIC)

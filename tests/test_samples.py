@@ -1,4 +1,4 @@
-"""samples=, uncertainty= and suggest_hints: what a predicted distribution is good for."""
+"""Samples, uncertainty and suggestions: what a predicted distribution is good for."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ from PIL import Image
 import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.guidance import Hints
-from deepcolor.inference import network, suggest
+from deepcolor.inference import suggest
 from deepcolor.losses.chroma import soft_cross_entropy
+from deepcolor.models.combined import MirroredPrediction
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
 
@@ -25,7 +26,7 @@ def predictor(lite):
 
 @pytest.fixture(scope="module")
 def drawn(predictor, photograph):
-    return predictor(photograph, samples=SAMPLES)
+    return predictor.samples(photograph, SAMPLES)
 
 
 def ab_of(rgb: np.ndarray) -> np.ndarray:
@@ -47,11 +48,11 @@ def test_samples_are_distinct(drawn):
 
 
 def test_samples_repeat_by_seed(predictor, drawn, photograph):
-    again = predictor(photograph, samples=2)
+    again = predictor.samples(photograph, 2)
     assert len(again) == 2
     # Not strict: fewer samples are the first of more.
     assert all(np.array_equal(a, b) for a, b in zip(again, drawn, strict=False))
-    (other,) = predictor(photograph, samples=1, seed=1)
+    (other,) = predictor.samples(photograph, 1, seed=1)
     assert np.abs(ab_of(other) - ab_of(drawn[0])).mean() > 2
 
 
@@ -61,7 +62,7 @@ def test_samples_are_coherent_and_plausible(predictor, lite, name):
     photo = np.array(Image.fromarray(source).resize((192, 192)))
     calm = 0.38  # the paper's; the higher the temperature, the rougher the draws
     plain = predictor(photo, temperature=calm)
-    samples = predictor(photo, samples=SAMPLES, temperature=calm)
+    samples = predictor.samples(photo, SAMPLES, temperature=calm)
     luminance, _ = split_lab(rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None] / 255))
     with torch.no_grad():
         logits = lite.logits(luminance)
@@ -90,23 +91,21 @@ def test_samples_keep_lightness(drawn, photograph):
 
 def test_samples_come_back_in_the_kind_of_the_picture(predictor, photograph):
     rgba = np.dstack([photograph, photograph[..., :1]])[:60, :80]
-    for result in predictor(rgba, samples=2):
+    for result in predictor.samples(rgba, 2):
         assert np.array_equal(result[..., 3], rgba[..., 3])
-    for result in predictor(Image.fromarray(rgba), samples=2):
+    for result in predictor.samples(Image.fromarray(rgba), 2):
         assert result.mode == "RGBA"
         assert result.getchannel("A").tobytes() == rgba[..., 3].tobytes()
     batch = torch.from_numpy(photograph[:64, :64].copy()).permute(2, 0, 1)[None].repeat(3, 1, 1, 1)
-    assert [tuple(r.shape) for r in predictor(batch, samples=2)] == [(3, 3, 64, 64)] * 2
-    listed = predictor([photograph, photograph[:50]], samples=2)
-    assert [[r.shape[0] for r in one] for one in listed] == [[256, 256], [50, 50]]
-    assert [r.shape for r in predictor(photograph[:0], samples=2)] == [(0, 256, 3)] * 2
+    assert [tuple(r.shape) for r in predictor.samples(batch, 2)] == [(3, 3, 64, 64)] * 2
+    assert [r.shape for r in predictor.samples(photograph[:0], 2)] == [(0, 256, 3)] * 2
 
 
 def test_samples_leave_the_picture_given_as_it_was(predictor, photograph, tmp_path):
     Image.fromarray(photograph).save(tmp_path / "old.png")
     before = photograph.copy()
-    from_file = predictor(tmp_path / "old.png", samples=2)
-    from_array = predictor(photograph, samples=2)
+    from_file = predictor.samples(tmp_path / "old.png", 2)
+    from_array = predictor.samples(photograph, 2)
     assert np.array_equal(photograph, before)
     for one, other in zip(from_file, from_array, strict=True):
         assert np.array_equal(np.asarray(one), other)
@@ -115,44 +114,56 @@ def test_samples_leave_the_picture_given_as_it_was(predictor, photograph, tmp_pa
 @pytest.mark.parametrize("quality", ["fast", "best"])
 def test_flips_and_sizes_are_averaged_of_the_same_draw(predictor, drawn, photograph, quality):
     """Averages of different draws would be alike and dull."""
-    other = predictor(photograph, samples=2, quality=quality)
+    other = predictor.samples(photograph, 2, quality=quality)
     same = np.abs(ab_of(other[0]) - ab_of(drawn[0])).mean()
     assert same < 0.7 * np.abs(ab_of(drawn[1]) - ab_of(drawn[0])).mean()
     assert np.abs(ab_of(other[0]) - ab_of(other[1])).mean() > 3
 
 
-def test_a_mirrored_frame_has_mirrored_positions():
-    plain, mirrored = (network.Frame(24, 40, flag).positions(6, 10, 4) for flag in (False, True))
-    assert torch.allclose(mirrored, plain.flip(-1))
-    assert float(plain[0, 0, -1, 0] * plain[0, 1, 0, -1]) == pytest.approx(5.5 * 9.5 / 60)
+@torch.no_grad()
+def test_noise_of_a_mirrored_picture_lies_at_mirrored_positions(lite):
+    x = torch.rand(1, 1, 64, 96) * 100
+    seen = []
+
+    def noise(places):
+        seen.append(places)
+        return places.new_zeros(1, 313, *places.shape[-2:])
+
+    plain = lite.predict(x)
+    plain.sample(noise)
+    MirroredPrediction.of(plain).sample(noise)
+    positions, mirrored = (places[:, :2] for places in seen)
+    assert torch.allclose(mirrored, positions.flip(-1), atol=1e-6)
+    assert float(positions[0, 0, -1, 0] * positions[0, 1, 0, -1]) == pytest.approx(
+        15.5 * 23.5 / (16 * 24)
+    )
 
 
 def test_temperature_says_how_far_samples_go(predictor, photograph):
     def spread(temperature: float) -> float:
-        one, two = predictor(photograph, samples=2, temperature=temperature)
+        one, two = predictor.samples(photograph, 2, temperature=temperature)
         return float(np.abs(ab_of(one) - ab_of(two)).mean())
 
     assert spread(0.1) < spread(0.38) < spread(0.8)
     with pytest.raises(ValueError, match="above 0"):
-        predictor(photograph, samples=2, temperature=0)
+        predictor.samples(photograph, 2, temperature=0)
 
 
 def test_wrong_samples_and_models_are_refused_in_words(predictor, photograph):
-    with pytest.raises(ValueError, match="samples must be at least 1"):
-        predictor(photograph, samples=0)
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        predictor.samples(photograph, 0)
     with pytest.raises(ValueError, match="seed must be 0 or more"):
-        predictor(photograph, samples=1, seed=-1)
-    for wanted in ({"samples": 2}, {"uncertainty": True}):
+        predictor.samples(photograph, 1, seed=-1)
+    other = deepcolor.Predictor(SIGGRAPH17(), "cpu")
+    for ask in (lambda: other.samples(photograph, 2), lambda: other.uncertainty(photograph)):
         with pytest.raises(TypeError, match=r"SIGGRAPH17 predicts no distribution.*eccv16, lite"):
-            deepcolor.colorize(photograph, model=SIGGRAPH17(), **wanted)
-    with pytest.raises(TypeError, match=r"no distribution.*suggest_hints.*lite"):
+            ask()
+    with pytest.raises(TypeError, match=r"no distribution.*suggest.*lite"):
         deepcolor.suggest_hints(photograph, 3, SIGGRAPH17())
 
 
 def test_uncertainty_is_the_entropy_of_each_pixel(predictor, photograph):
-    plain = predictor(photograph)
-    result, unsure = predictor(photograph, uncertainty=True)
-    assert np.array_equal(result, plain)
+    unsure = predictor.uncertainty(photograph)
     assert unsure.shape == photograph.shape[:2]
     assert unsure.dtype == np.float32
     assert 0 <= unsure.min() < unsure.max() <= np.log(313) + 1e-4
@@ -162,25 +173,20 @@ def test_a_flat_distribution_is_as_unsure_as_can_be():
     model = Lite().eval()
     torch.nn.init.zeros_(model.network.head.weight)
     torch.nn.init.zeros_(model.network.head.bias)
-    _, flat = deepcolor.colorize(np.zeros((40, 50), np.uint8), model=model, uncertainty=True)
+    predictor = deepcolor.Predictor(model, "cpu")
+    flat = predictor.uncertainty(np.zeros((40, 50), np.uint8))
     assert np.allclose(flat, np.log(313), atol=1e-4)
     model.network.head.bias.data[7] = 50
-    _, sure = deepcolor.colorize(np.zeros((40, 50), np.uint8), model=model, uncertainty=True)
+    sure = predictor.uncertainty(np.zeros((40, 50), np.uint8))
     assert np.allclose(sure, 0, atol=1e-3)
 
 
-def test_uncertainty_comes_beside_every_kind_of_result(predictor, photograph):
-    samples, unsure = predictor(Image.fromarray(photograph), samples=2, uncertainty=True)
-    assert [type(one).__name__ for one in samples] == ["ColorizedImage"] * 2
-    assert unsure.shape == (256, 256)
+def test_uncertainty_has_the_size_of_every_kind_of_picture(predictor, photograph):
+    assert predictor.uncertainty(Image.fromarray(photograph)).shape == (256, 256)
     batch = torch.from_numpy(photograph[:64, :64].copy()).permute(2, 0, 1)[None]
     for count in (1, 3):
-        result, unsure = predictor(batch.repeat(count, 1, 1, 1), uncertainty=True)
-        assert tuple(result.shape) == (count, 3, 64, 64)
-        assert unsure.shape == (count, 64, 64)
-    (_, first), (_, second) = predictor([photograph, photograph[:50]], uncertainty=True)
-    assert (first.shape, second.shape) == ((256, 256), (50, 256))
-    assert predictor(photograph[:0], uncertainty=True)[1].shape == (0, 256)
+        assert predictor.uncertainty(batch.repeat(count, 1, 1, 1)).shape == (count, 64, 64)
+    assert predictor.uncertainty(photograph[:0]).shape == (0, 256)
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +233,10 @@ def test_true_hints_lower_the_error_the_more_there_are(hinted):
 
 
 def test_a_hint_makes_its_surroundings_surer(hinted, photograph):
-    _, before = deepcolor.colorize(photograph, hinted, uncertainty=True)
+    predictor = deepcolor.Predictor(hinted, "cpu")
+    before = predictor.uncertainty(photograph)
     told = true_hints(photograph, [(180, 60)])
-    _, after = deepcolor.colorize(photograph, hinted, guidance=told, uncertainty=True)
+    after = predictor.uncertainty(photograph, told)
     assert after[180, 60] < before[180, 60] - 0.5
     assert after.mean() < before.mean()
 

@@ -177,7 +177,7 @@ def test_large_photographs_are_shrunk_and_pages_stay_small(tmp_path, predictors)
 def test_sheets_are_pages_of_six_rows(comparison):
     (sheet,) = sheets(comparison)
     assert sheet.width > 4 * CELL
-    comparison = type(comparison)(comparison.models, comparison.rows * 2, comparison.colouring)
+    comparison = type(comparison)(comparison.models, comparison.rows * 2, comparison.options)
     pages = list(sheets(comparison))
     assert len(pages) == -(-len(comparison.rows) // ROWS) == 2
     paper = np.asarray(pages[1])

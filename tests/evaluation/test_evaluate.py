@@ -19,7 +19,6 @@ import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.evaluation import (
     METRICS,
-    Colouring,
     Preparation,
     evaluate,
     find_photographs,
@@ -28,7 +27,7 @@ from deepcolor.evaluation import (
     tables,
 )
 from deepcolor.evaluation.photos import evenly, imagenet_class, read_rgb
-from deepcolor.inference import predict_ab, predict_logits
+from deepcolor.inference import Options, predict_ab, predict_logits
 from deepcolor.metrics import FrozenClassifier
 from deepcolor.quantize import AbQuantizer
 from deepcolor.upsample import upsample_chroma
@@ -179,8 +178,8 @@ def test_bin_accuracy_is_that_of_the_argmax(result, pairs, lite):
 
 def test_temperature_and_saturation_reach_the_models_and_are_recorded(folder, predictor):
     photos = find_photographs([folder])[:2]
-    how = Colouring(temperature=1.0, saturation=0.5)
-    done = evaluate(photos, {"m": predictor}, ["colourfulness"], colouring=how)
+    how = Options(temperature=1.0, saturation=0.5)
+    done = evaluate(photos, {"m": predictor}, ["colourfulness"], options=how)
     by_hand = np.mean(
         [
             colourfulness_by_hand(
@@ -190,7 +189,7 @@ def test_temperature_and_saturation_reach_the_models_and_are_recorded(folder, pr
         ]
     )
     assert done.rows["m"]["colourfulness"] == pytest.approx(by_hand, rel=1e-4)
-    assert done.record()["colouring"] == {
+    assert done.record()["options"] == {
         "temperature": 1.0, "size": None, "quality": "balanced", "saturation": 0.5,
     }  # fmt: skip
 

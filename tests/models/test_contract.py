@@ -7,7 +7,7 @@ import torch
 
 import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab
-from deepcolor.guidance import Exemplar, GlobalHints, Hints
+from deepcolor.guidance import KINDS, Guidance, Hints, Palette, Reference, Statistics
 from deepcolor.inference import predict_ab, predict_lab
 from deepcolor.models import MODELS, create_model, list_models
 from deepcolor.weights import load_model, save_model
@@ -77,7 +77,7 @@ def test_a_photograph_is_coloured_by_a_model_in_memory(model, photograph):
 @torch.no_grad()
 def test_coarse_chroma_has_one_answer_a_square(model):
     x = luminance(2, SMALL, 2 * SMALL)
-    coarse, ab = model.eval().coarse_ab(x), model(x)
+    coarse, ab = model.eval().predict(x).ab(), model(x)
     assert model.stride % model.grain == 0
     assert tuple(side * model.grain for side in coarse.shape[-2:]) == (SMALL, 2 * SMALL)
     assert coarse.shape[:2] == (2, 2)
@@ -90,12 +90,12 @@ def test_coarse_chroma_has_one_answer_a_square(model):
 def test_a_temperature_is_for_models_that_predict_distributions(model):
     x = luminance(1)
     if hasattr(model.eval(), "logits"):
-        mean, mode = (model.coarse_ab(x, temperature=t) for t in (1.0, 0.0))
+        mean, mode = (model.predict(x).ab(t) for t in (1.0, 0.0))
         assert mean.shape == mode.shape
         assert (mean - mode).abs().mean() > 1  # nearly flat: the mean is grey, the mode is not
     else:
         with pytest.raises(TypeError, match=r"predicts no distribution.*saturation="):
-            model.coarse_ab(x, temperature=0.5)
+            model.predict(x).ab(0.5)
 
 
 @torch.no_grad()
@@ -144,13 +144,24 @@ def test_weights_survive_a_file(model, tmp_path):
 
 def test_guidance_is_accepted_or_refused(model):
     x = luminance(1)
-    hints = Hints(torch.zeros(1, 2, SMALL, SMALL), torch.zeros(1, 1, SMALL, SMALL))
-    for guidance in (hints, GlobalHints(), Exemplar(torch.zeros(1, 3, 8, 8))):
-        if isinstance(guidance, model.accepts):
-            assert model.eval()(x, guidance).shape == (1, 2, SMALL, SMALL)
-        else:
-            with pytest.raises(TypeError, match=f"takes no {type(guidance).__name__}"):
-                model(x, guidance)
+    given = {
+        "hints": Hints(torch.zeros(1, 2, SMALL, SMALL), torch.zeros(1, 1, SMALL, SMALL)),
+        "palette": Palette(torch.zeros(1, 3, 2)),
+        "reference": Reference(torch.zeros(1, 3, 8, 8)),
+        "statistics": Statistics(),
+    }
+    assert given.keys() == KINDS.keys()
+    assert model.accepts <= model.takes <= KINDS.keys()
+    for name, kind in given.items():
+        for guidance in (kind, Guidance(**{name: kind})):
+            if name in model.accepts:
+                assert model.eval()(x, guidance).shape == (1, 2, SMALL, SMALL)
+                assert model.predict(x, guidance).ab().isfinite().all()
+            else:
+                with pytest.raises(TypeError, match=f"takes no {name}"):
+                    model(x, guidance)
+                with pytest.raises(TypeError, match=f"takes no {name}"):
+                    model.predict(x, guidance)
 
 
 @torch.no_grad()

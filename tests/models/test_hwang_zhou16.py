@@ -122,12 +122,12 @@ def test_mode_mean_and_annealed_mean_decode_each_axis_alone():
 @torch.no_grad()
 def test_a_temperature_is_for_the_classifier(classifier):
     x = torch.rand(1, 1, 16, 16) * 100
-    own = classifier.coarse_ab(x)
+    own = classifier.predict(x).ab()
     assert torch.equal(own, classifier(x))
-    assert torch.equal(own, classifier.coarse_ab(x, temperature=0.3))
-    assert (own - classifier.coarse_ab(x, temperature=0.0)).abs().max() > 1
+    assert torch.equal(own, classifier.predict(x).ab(0.3))
+    assert (own - classifier.predict(x).ab(0.0)).abs().max() > 1
     with pytest.raises(TypeError, match="predicts no distribution"):
-        HwangZhou16().coarse_ab(x, temperature=0.3)
+        HwangZhou16().predict(x).ab(0.3)
 
 
 def test_classification_loss_is_two_cross_entropies(classifier):

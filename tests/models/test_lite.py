@@ -111,7 +111,7 @@ def test_the_gain_multiplies_chroma_at_any_temperature(temperature):
     x = torch.rand(1, 1, 64, 64) * 100
     warmth = 0.6 if temperature is None else temperature
     wanted = 1.3 * model.quantizer.annealed_mean(model.logits(x), warmth)
-    torch.testing.assert_close(model.coarse_ab(x, temperature=temperature), wanted)
+    torch.testing.assert_close(model.predict(x).ab(temperature), wanted)
 
 
 @pytest.mark.parametrize("gain", [0, -0.1, 2.5, math.nan])
@@ -138,13 +138,13 @@ def one_hint(side: int, row: int, column: int) -> Hints:
 def test_hints_change_chroma_and_none_change_nothing():
     model = Lite().eval()
     x = torch.rand(1, 1, 64, 64) * 100
-    plain = model.coarse_ab(x)
+    plain = model.predict(x).ab()
     empty = Hints(torch.zeros(1, 2, 64, 64), torch.zeros(1, 1, 64, 64))
-    assert torch.equal(model.coarse_ab(x, empty), plain)
-    told = model.coarse_ab(x, one_hint(64, 16, 32))
+    assert torch.equal(model.predict(x, empty).ab(), plain)
+    told = model.predict(x, one_hint(64, 16, 32)).ab()
     assert (told[0, :, 4, 8] - torch.tensor([50.0, 30.0])).abs().max() < 10
     assert (told - plain).norm(dim=1).argmax() == 4 * 16 + 8
-    assert model.distribution(x, one_hint(64, 16, 32)).shape == (1, 313, 16, 16)
+    assert model.predict(x, one_hint(64, 16, 32)).probability().shape == (1, 313, 16, 16)
 
 
 @torch.no_grad()
@@ -154,16 +154,16 @@ def test_weights_from_before_hints_load_and_start_a_model_with_hints(tmp_path):
     assert before.network.hints is None
     model = Lite().eval()
     model.start_from(before)
-    assert torch.equal(model.coarse_ab(x), before.coarse_ab(x))
-    assert model.coarse_ab(x, one_hint(64, 8, 8)).isfinite().all()
+    assert torch.equal(model.predict(x).ab(), before.predict(x).ab())
+    assert model.predict(x, one_hint(64, 8, 8)).ab().isfinite().all()
     trained = Lite().eval()
     plain = Lite(hints=False).eval()
     plain.start_from(trained)  # asked for without hints: what spreads them stays behind
-    assert torch.equal(plain.coarse_ab(x), trained.coarse_ab(x))
+    assert torch.equal(plain.predict(x).ab(), trained.predict(x).ab())
 
 
 def test_a_model_without_hints_says_what_takes_them():
-    with pytest.raises(TypeError, match=r"Lite takes no Hints with hints=False.*siggraph17"):
+    with pytest.raises(TypeError, match=r"Lite takes no hints with hints=False.*siggraph17"):
         Lite(hints=False)(torch.zeros(1, 1, 64, 64), one_hint(64, 8, 8))
     with pytest.raises(ValueError, match="needs hints=True"):
         Lite(hints=False, trains="hints")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepcolor.guidance import GlobalHints, Hints
+from deepcolor.guidance import Guidance, Hints, Statistics
 from deepcolor.models.siggraph17 import SIGGRAPH17
 
 BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -249,9 +249,9 @@ def test_global_hints_are_added_alike_at_every_place_after_conv4(guided):
 def test_global_hints_go_with_local_ones(guided):
     x = luminance(2)
     plain = guided(x)
-    assert torch.equal(guided(x, GlobalHints()), plain)
+    assert torch.equal(guided(x, Statistics()), plain)
     local = Hints(torch.full((2, 2, 32, 32), 30.0), torch.ones(2, 1, 32, 32))
-    assert torch.equal(guided(x, GlobalHints(local=local)), guided(x, local))
+    assert torch.equal(guided(x, Guidance(hints=local, statistics=Statistics())), guided(x, local))
     assert not torch.equal(guided(x, local), plain)
 
 
@@ -271,14 +271,14 @@ def test_unknown_statistics_may_differ_picture_by_picture(guided):
     statistics = guided.statistics(x, chroma(2))
     half = statistics.saturation.clone()
     half[1] = float("nan")
-    mixed = guided(x, GlobalHints(saturation=half))
-    assert torch.allclose(mixed[0], guided(x, GlobalHints(saturation=statistics.saturation))[0])
+    mixed = guided(x, Statistics(saturation=half))
+    assert torch.allclose(mixed[0], guided(x, Statistics(saturation=statistics.saturation))[0])
     assert torch.allclose(mixed[1], guided(x)[1], atol=1e-4)
 
 
 def test_global_training_reveals_both_either_or_neither(guided):
     torch.manual_seed(0)
-    drawn = copy.deepcopy(guided).train().simulate(luminance(64, 8), chroma(64, 8))
+    drawn = copy.deepcopy(guided).train().simulate(luminance(64, 8), chroma(64, 8)).statistics
     shown = torch.stack([~drawn.histogram.isnan().any(1), ~drawn.saturation.isnan()[:, 0]])
     assert {tuple(pair) for pair in shown.T.tolist()} == {
         (False, False), (False, True), (True, False), (True, True),
@@ -288,10 +288,10 @@ def test_global_training_reveals_both_either_or_neither(guided):
 def test_evaluation_shows_all_statistics_and_the_same_hints_whatever_the_batch(guided):
     x, ab = luminance(3), chroma(3)
     shown, alone = guided.simulate(x, ab), guided.simulate(x[1:2], ab[1:2])
-    assert not shown.histogram.isnan().any()
-    assert not shown.saturation.isnan().any()
-    assert torch.equal(shown.local.ab[1:2], alone.local.ab)
-    assert torch.equal(shown.histogram[1:2], alone.histogram)
+    assert not shown.statistics.histogram.isnan().any()
+    assert not shown.statistics.saturation.isnan().any()
+    assert torch.equal(shown.hints.ab[1:2], alone.hints.ab)
+    assert torch.equal(shown.statistics.histogram[1:2], alone.statistics.histogram)
 
 
 def test_every_parameter_of_the_global_branch_is_trained():
@@ -308,12 +308,12 @@ def test_guidance_that_does_not_fit_is_refused(model, guided):
         model(x, empty_hints(1))
     with pytest.raises(ValueError, match=r"mask \(2, 1, 32, 32\), got \(2, 1, 16, 16\)"):
         model(x, empty_hints(2, 16))
-    with pytest.raises(TypeError, match=r"takes no GlobalHints.*global_hints=True"):
-        model(x, GlobalHints())
+    with pytest.raises(TypeError, match=r"takes no statistics.*global_hints=True"):
+        model(x, Statistics())
     with pytest.raises(ValueError, match=r"histogram must be \(B, 313\)"):
-        guided(x, GlobalHints(histogram=torch.zeros(2, 529)))
+        guided(x, Statistics(histogram=torch.zeros(2, 529)))
     with pytest.raises(ValueError, match="saturation is for 1 pictures"):
-        guided(x, GlobalHints(saturation=torch.zeros(1, 1)))
+        guided(x, Statistics(saturation=torch.zeros(1, 1)))
     with pytest.raises(ValueError, match="global_hints=True"):
         model.statistics(x, chroma(2))
 

@@ -62,7 +62,8 @@ class Guidance:
             return given or cls()
         for name, kind in KINDS.items():
             if isinstance(given, kind):
-                return replace(cls(), **{name: given})
+                alone: dict[str, Any] = {name: given}
+                return cls(**alone)
         kinds = ", ".join(kind.__name__ for kind in KINDS.values())
         raise TypeError(
             f"guidance must be a Guidance or one of {kinds}, got a {type(given).__name__}; a list"

@@ -75,7 +75,8 @@ def has_less_memory(device: torch.device) -> bool:
 def copy_on_cpu(model: Colorizer) -> Colorizer:
     """A copy of a model on the CPU, which takes no memory of the device that the model is on."""
     there: dict[int, Tensor] = {
-        id(p): nn.Parameter(p.detach().cpu(), p.requires_grad) for p in model.parameters()
+        id(p): nn.Parameter(p.detach().to("cpu", copy=True), p.requires_grad)
+        for p in model.parameters()
     }
-    there |= {id(buffer): buffer.detach().cpu() for buffer in model.buffers()}
+    there |= {id(buffer): buffer.detach().to("cpu", copy=True) for buffer in model.buffers()}
     return copy.deepcopy(model, there)

@@ -149,7 +149,7 @@ class Painter:
             raise images.ImageError(f"{picture.name} holds no pixels")
         return picture
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: its tensors could not be asked again later
     def _predict(self, picture: images.Picture, options: Options, guidance: Told) -> Prediction:
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
 

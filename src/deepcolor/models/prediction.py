@@ -243,7 +243,10 @@ class BinPrediction(DecodedPrediction):
     def _corrected(self, ab: Tensor) -> Tensor:
         if self.hints is None or self.spread is None:
             return ab
-        return self.spread(ab, self.hints, self.places())
+        # What was predicted without gradients stays without: the kernel has parameters of its own.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and ab.requires_grad):
+            corrected: Tensor = self.spread(ab, self.hints, self.places())
+        return corrected
 
     def _positions(self) -> Tensor:
         """Row and column of the squares in the picture, its area being 1: (B, 2, h, w)."""
