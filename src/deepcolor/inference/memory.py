@@ -74,9 +74,10 @@ def has_less_memory(device: torch.device) -> bool:
 
 def copy_on_cpu(model: Colorizer) -> Colorizer:
     """A copy of a model on the CPU, which takes no memory of the device that the model is on."""
-    there: dict[int, Tensor] = {
-        id(p): nn.Parameter(p.detach().to("cpu", copy=True), p.requires_grad)
-        for p in model.parameters()
-    }
-    there |= {id(buffer): buffer.detach().to("cpu", copy=True) for buffer in model.buffers()}
+    there: dict[int, Tensor] = {}
+    for parameter in model.parameters():
+        moved = parameter.detach().to("cpu", copy=True)
+        there[id(parameter)] = nn.Parameter(moved, parameter.requires_grad)
+    for buffer in model.buffers():
+        there[id(buffer)] = buffer.detach().to("cpu", copy=True)
     return copy.deepcopy(model, there)
