@@ -7,6 +7,7 @@ networks.
 
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -17,10 +18,10 @@ from torch import Tensor
 
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.files import read_bytes, read_file, read_pages
+from deepcolor.images.pages import write_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
 from deepcolor.images.result import ColorizedImage, format_of, write_beside
-from deepcolor.images.tiff import write_tiff
 
 __all__ = [
     "MAX_PIXELS",
@@ -131,25 +132,23 @@ def _plain(image: Image.Image) -> tuple[Any, Any, dict[str, Any]]:
     return np.asarray(image.convert("RGB")), alpha, {}
 
 
-def save_pages(pages: list[Image.Image], path: str | Path) -> Path:
-    """Save several pictures as the pages of one TIFF, each as deep as it came.
+def save_pages(pages: Iterable[Image.Image], path: str | Path, count: int | None = None) -> Path:
+    """Save several pictures as the pages of one TIFF, each as deep and as complete as it came.
+
+    Args:
+        pages: taken and written one at a time: an iterator needs the memory of one page.
+        path: of the TIFF.
+        count: how many pages, where `pages` does not know: if they may need over 4 GB the file is
+            a BigTIFF, which not all programs read.
 
     Raises:
-        ImageError: for pages of over 8 bits without tifffile.
-        ValueError, OSError: as `writable`; ValueError also for other formats than TIFF.
+        ImageError: for pages of over 8 bits without tifffile, and if they need over 4 GB and
+            nothing told.
+        ValueError, OSError: as `writable`; ValueError also for other formats than TIFF, and for
+            no pages.
     """
     path = writable(path)
     if format_of(path) != "TIFF":
         raise ValueError(f"{path}: only TIFF holds several pages")
-    first, *rest = pages
-    deep = [page.deep if isinstance(page, ColorizedImage) else None for page in pages]
-    if all(array is None for array in deep):
-        write_beside(path, lambda file: first.save(file, "TIFF", save_all=True, append_images=rest))
-        return path
-    arrays = [
-        np.asarray(page) if array is None else array
-        for page, array in zip(pages, deep, strict=True)
-    ]
-    known = first.metadata if isinstance(first, ColorizedImage) else {}
-    write_beside(path, lambda file: write_tiff(file, arrays, known))
+    write_beside(path, lambda file: write_pages(file, pages, str(path), count))
     return path

@@ -10,15 +10,16 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from deepcolor.images.levels import Deep
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_size
 from deepcolor.images.pil import read_deep, read_pil
-from deepcolor.images.tiff import inverted, read_tiff
+from deepcolor.images.tiff import beyond_pillow, check_tiff, read_tiff
 
 __all__ = ["read_bytes", "read_file", "read_pages"]
 
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO 23008-12
 PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit depth, colour type
-TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES, TIFF_SUBFILE = 258, 262, 277, 254  # TIFF 6.0
+TIFF_SUBFILE = 254  # TIFF 6.0
 MOST_PAGES = 10_000  # a file that says more is damaged
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
 # What Pillow's readers raise of files that are not theirs, or damaged.
@@ -111,12 +112,9 @@ def _page(file: IO[bytes], name: str, page: int, max_pixels: int | None) -> Pict
         if page:
             image.seek(page)
         check_size(image.height, image.width, name, max_pixels)
-        deep = _read_deep(file, image, page, name)
+        deep = _read_deep(file, image, page, name, max_pixels)
         if deep is not None:
             return read_deep(deep, image, name)
-        image.load()
-        if image.mode in ("I;16", "I;16B", "I;16L", "F") and _white_is_zero(image):
-            return read_deep(inverted(np.asarray(image))[..., None], image, name)
         return read_pil(image, name, max_pixels)
 
 
@@ -187,9 +185,9 @@ def _pages(image: Image.Image) -> list[int]:
 
 
 def _read_deep(
-    file: IO[bytes], image: Image.Image, page: int, name: str
-) -> np.ndarray[Any, Any] | None:
-    """(H, W, C) of what Pillow would cut to 8 bits; None for all else."""
+    file: IO[bytes], image: Image.Image, page: int, name: str, max_pixels: int | None
+) -> np.ndarray[Any, Any] | Deep | None:
+    """The pixels of what Pillow would cut to 8 bits or misread; None for all else."""
     if image.format == "PNG":
         file.seek(0)
         start = file.read(26)
@@ -197,13 +195,8 @@ def _read_deep(
         return _read_png(file, name) if deep_colour else None
     if image.format != "TIFF":
         return None
-    tags: Any = getattr(image, "tag_v2", {})
-    bits = tags.get(TIFF_BITS, (1,))
-    samples = tags.get(TIFF_SAMPLES, 1)
-    plain = max(bits) <= 8 or (samples == 1 and image.mode.startswith(("I", "F")))
-    if plain or tags.get(TIFF_PHOTOMETRIC) not in (0, 1, 2):
-        return None
-    return read_tiff(file, page, name)[0]
+    check_tiff(getattr(image, "tag_v2", {}), name, max_pixels)
+    return read_tiff(file, page, name, max_pixels)[0] if beyond_pillow(image) else None
 
 
 def _read_png(file: IO[bytes], name: str) -> np.ndarray[Any, Any]:
@@ -217,8 +210,3 @@ def _read_png(file: IO[bytes], name: str) -> np.ndarray[Any, Any]:
     file.seek(0)
     array: np.ndarray[Any, Any] = imagecodecs.png_decode(file.read())
     return array
-
-
-def _white_is_zero(image: Image.Image) -> bool:
-    tags: Any = getattr(image, "tag_v2", {})
-    return bool(tags) and tags.get(TIFF_PHOTOMETRIC) == 0

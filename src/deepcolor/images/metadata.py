@@ -18,6 +18,9 @@ STRUCTURE = {
     *range(320, 348), *range(512, 522), *range(529, 533), 700, 33723, 34377, 34675, EXIF_IFD,
     GPS_IFD, 0xA005, ORIENTATION,
 }  # fmt: skip
+DESCRIPTION = 270
+# How descriptions begin that tell programs how the file stores its pixels: untrue of the result.
+LAYOUTS = ('{"shape":', "ImageJ=", "SCIFIO=", "<?xml", "<OME")
 
 
 def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -59,7 +62,8 @@ def _exif(image: Image.Image, size: tuple[int, int]) -> bytes:
     old = image.getexif()
     new = Image.Exif()
     for tag, value in old.items():
-        if tag not in STRUCTURE:
+        layout = tag == DESCRIPTION and isinstance(value, str) and value.startswith(LAYOUTS)
+        if tag not in STRUCTURE and not layout:
             new[tag] = value
     for directory in (EXIF_IFD, GPS_IFD):
         entries = dict(old.get_ifd(directory))

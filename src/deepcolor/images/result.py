@@ -3,6 +3,7 @@
 import os
 import struct
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,14 @@ TAKES = {  # what each format stores of what pictures say about themselves
     "HEIF": ("exif", "xmp", "icc_profile"),
     "BMP": ("dpi",),
 }
+WRITABLE = {  # formats that hold every pixel of a colour photograph
+    *TAKES, "DDS", "DIB", "EPS", "IM", "JPEG2000", "MPO", "PCX", "PDF", "PPM", "QOI", "SGI", "TGA",
+}  # fmt: skip
+TOO_FEW = "a GIF holds 256 colours, too few for a photograph"
+WORKS = ".png, .jpg, .webp, .avif and .tif work"
+LONGEST = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}  # pixels a side: libjpeg, WebP, AV1
+MARKER = 65533  # bytes in a part of a JPEG (ITU T.81, B.1.1.4)
+PREFIX = {"exif": 0, "xmp": 29, "comment": 0}  # bytes that Pillow puts before each
 
 
 class ColorizedImage(Image.Image):
@@ -78,7 +87,8 @@ class ColorizedImage(Image.Image):
         """Save as Pillow does, with what the picture came with; `params` come first.
 
         Raises:
-            ImageError: if the format cannot hold it: no transparency, or another library is needed.
+            ImageError: if the format cannot hold it: no transparency, too few colours or pixels a
+                side, or another library is needed.
             ValueError, OSError: as Pillow's.
         """
         if isinstance(fp, (str, bytes, os.PathLike)):
@@ -90,16 +100,26 @@ class ColorizedImage(Image.Image):
             self._write(fp, kind, params)
 
     def _write(self, file: IO[bytes], kind: str, params: dict[str, Any]) -> None:
+        self._check_fits(kind)
         known = {key: self.metadata[key] for key in TAKES.get(kind, ()) if key in self.metadata}
         deep = self._current_deep() if kind in DEEP_FORMATS else None
         if deep is not None and kind == "PNG":
             _write_png(file, _integers(deep, self.top), known | params)
         elif deep is not None:
-            write_tiff(file, [deep], known | params)
+            write_tiff(file, deep, known | params, params.get("big_tiff", False))
         else:
-            if kind == "JPEG" and self.mode == "RGBA":
-                raise ImageError("JPEG has no transparency; save this picture as .png")
             super().save(file, format=kind, **(_options(kind, known) | params))
+
+    def _check_fits(self, kind: str) -> None:
+        if kind == "GIF":
+            raise ImageError(f"{TOO_FEW}; {WORKS}, and image.quantize().save(...) makes a GIF")
+        if kind == "JPEG" and self.mode == "RGBA":
+            raise ImageError("JPEG has no transparency; save this picture as .png")
+        if max(self.size) > LONGEST.get(kind, max(self.size)):
+            raise ImageError(
+                f"a {kind} holds {LONGEST[kind]:,} pixels a side, this picture has"
+                f" {self.width:,} x {self.height:,}; save it as .png or .tif"
+            )
 
     def _current_deep(self) -> np.ndarray[Any, Any] | None:
         """The deep pixels, unless somebody has drawn on the image since."""
@@ -123,11 +143,10 @@ def format_of(path: Path) -> str:
     """
     Image.init()
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise ValueError(
-            f"{path}: cannot write {path.suffix or 'a file without suffix'};"
-            " .png, .jpg, .webp, .avif and .tif work"
-        )
+    if kind == "GIF":
+        raise ValueError(f"{path}: {TOO_FEW}; {WORKS}")
+    if kind is None or kind not in Image.SAVE or kind not in WRITABLE:
+        raise ValueError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; {WORKS}")
     return kind
 
 
@@ -136,7 +155,7 @@ def write_beside(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     beside = Path(name)
     try:
-        with os.fdopen(handle, "w+b") as file:
+        with open(name, "w+b", opener=lambda path, flags: handle) as file:  # tifffile wants a name
             write(file)
         umask = os.umask(0)
         os.umask(umask)
@@ -176,6 +195,15 @@ def _options(kind: str, known: dict[str, Any]) -> dict[str, Any]:
             exif.load(options["exif"])
         exif[XMP] = options.pop("xmp")
         options["exif"] = exif.tobytes()
+    elif kind in ("JPEG", "MPO"):
+        for key in PREFIX.keys() & options.keys():
+            if len(options[key]) > MARKER - PREFIX[key]:
+                warnings.warn(
+                    f"a JPEG holds 64 kB of {key}; the {len(options.pop(key)):,} bytes of this"
+                    " picture are left out, which .png and .tif hold",
+                    UserWarning,
+                    stacklevel=2,
+                )
     if kind in LOSSY:
         options["quality"] = LOSSY[kind]
     if kind in ("JPEG", "AVIF"):
