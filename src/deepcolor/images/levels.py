@@ -9,15 +9,15 @@ import numpy as np
 
 from deepcolor.images.picture import ImageError
 
-__all__ = ["WHITES", "Deep", "divided", "rescaled", "white_of"]
+__all__ = ["WHITES", "Deep", "bands", "divided", "rescaled", "white_of"]
 
 WHITES = (1.0, 255.0, 65535.0)  # what white may be in floats
 DUST = 1e-3  # of white: float dust of resizing, clipped without a word
 NEAR = 0.05  # of white: out of range by less is clipped, with a warning
 FEW = 1e-3  # of the values: so few may lie out of range by up to white itself
 DARKEST = 0.1  # of white: a picture with nothing brighter does not say what white is
-LIT = 0.01  # of the values that must exceed a smaller white before a larger one is believed
-BAND_VALUES = 1 << 22
+LIT = 0.25  # of the values that must exceed a smaller white before a larger one is believed
+BAND_VALUES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def white_of(values: np.ndarray[Any, Any], name: str, whites: Sequence[float] = 
 
     It is the least that no value exceeds by more than 5 %, or that 0.1 % of the values at most
     exceed, by no more than white itself; what is out of range, above or below, is to be clipped,
-    and a warning says so. A larger white than the least needs a pixel of a tenth of it, and 1 % of
-    the values above the next smaller one: a few bright spots tell nothing.
+    and a warning says so. A larger white than the least needs a pixel of a tenth of it, and a
+    quarter of the values above the next smaller one: bright spots tell nothing.
 
     Raises:
         ImageError: for NaN and infinity, and for a range that does not say what white is.
@@ -98,7 +98,7 @@ def rescaled(values: np.ndarray[Any, Any], white: int) -> np.ndarray[Any, Any]:
     """
     full = 255 if white <= 255 else 65535
     out = np.empty(values.shape, dtype=np.uint8 if full == 255 else np.uint16)
-    for rows, to in _bands(values, out):
+    for rows, to in bands(values, out):
         to[...] = rows.clip(0, white) if white == full else _rounded(rows * (full / white), full)
     return out
 
@@ -111,7 +111,7 @@ def divided(values: np.ndarray[Any, Any], alpha: np.ndarray[Any, Any], white: fl
         alpha: (H, W) of the same levels.
         white: of both.
     """
-    for rows, cover in _bands(values, alpha):
+    for rows, cover in bands(values, alpha):
         part = cover[..., None].astype(np.float64)
         whole = np.divide(rows * white, part, out=np.zeros(rows.shape), where=part > 0)
         rows[...] = whole.clip(0, white) if rows.dtype.kind == "f" else _rounded(whole, white)
@@ -122,7 +122,7 @@ def _rounded(values: np.ndarray[Any, Any], full: float) -> np.ndarray[Any, Any]:
     return result
 
 
-def _bands(*arrays: np.ndarray[Any, Any]) -> Any:
+def bands(*arrays: np.ndarray[Any, Any]) -> Any:
     """The same rows of each, so many at a time that temporary copies stay small."""
     rows = max(1, BAND_VALUES // max(1, arrays[0][:1].size))
     for top in range(0, len(arrays[0]), rows):

@@ -51,15 +51,24 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
 
 
 def _load(image: Image.Image) -> None:
-    """As `image.load()`, without the limit on size of Pillow's TIFF reader: `check_size` is ours.
+    """As `image.load()`, without two habits of Pillow's TIFF reader.
 
-    That limit is one for the whole process, which is not ours to change. The reader minds it only
-    where it makes the memory to decode to.
+    Its limit on size is one for the whole process and not ours to change, `check_size` is ours; it
+    is minded only where the memory to decode to is made. Files that it maps into memory it takes
+    for as wide as they are high when they lie on their side.
     """
     tags: Any = getattr(image, "tag_v2", {})
-    if image._im is None and getattr(image, "tile", None) and {WIDTH, HEIGHT} <= set(tags):
+    if not (getattr(image, "tile", None) and {WIDTH, HEIGHT} <= set(tags)):
+        image.load()
+        return
+    if image._im is None:
         image.im = Image.new(image.mode, (tags[WIDTH], tags[HEIGHT]), None).im
-    image.load()
+    source: Any = image
+    filename, source.filename = source.filename, ""
+    try:
+        image.load()
+    finally:
+        source.filename = filename
 
 
 def _stored(

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from deepcolor.images.levels import bands
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
 
@@ -70,8 +71,8 @@ class ColorizedImage(Image.Image):
             full = None if alpha is None else np.asarray(alpha, dtype=array.dtype)[..., None]
             deep = array if full is None else np.concatenate([array, full], axis=2)
         plain = Image.fromarray(_shown(array if deep is None else deep, top))
-        if deep is None and isinstance(alpha, Image.Image):
-            plain.putalpha(alpha)
+        if deep is None and alpha is not None:
+            plain.putalpha(alpha if isinstance(alpha, Image.Image) else Image.fromarray(alpha))
         self = cls()
         self.im, self._mode, self._size = plain.im, plain.mode, plain.size
         self.deep, self.top, self.metadata = deep, top, metadata
@@ -169,9 +170,13 @@ def _shown(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
     """At 8 bits, rounded."""
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return (array * (255 / top) + 0.5).clip(0, 255).astype(np.uint8)
+    out = np.empty(array.shape, dtype=np.uint8)
+    for rows, to in bands(array, out):
+        if array.dtype == np.uint16:
+            to[...] = (rows.astype(np.uint32) + 128) // 257
+        else:
+            to[...] = (rows * (255 / top) + 0.5).clip(0, 255)
+    return out
 
 
 def _integers(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:

@@ -18,16 +18,16 @@ __all__ = ["LARGE", "XMP", "beyond_pillow", "check_tiff", "read_tiff", "write_ti
 # Tags of TIFF 6.0, XMP specification part 3, ICC.1:2010
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, STRIPS, ORIENTATION, SAMPLES = 256, 257, 258, 262, 273, 274, 277
 PLANAR, TILE_WIDTH, TILE_HEIGHT, TILES, INKS, XMP, ICC = 284, 322, 323, 324, 332, 700, 34675
-VOLUME, RESOLUTION = 32997, 282
+DEPTH, RESOLUTION, EXTRA = 32997, 282, 338
 TEXTS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, software, date, ...
-WHITE_IS_ZERO, SEPARATED = 0, 5  # photometric interpretations; 1 is grey, 2 RGB
+WHITE_IS_ZERO, RGB, SEPARATED = 0, 2, 5  # photometric interpretations; 1 is grey
 UNSPECIFIED, ASSOCIATED = 0, 1  # extra samples; 2 is alpha as all but TIFF know it
 CMYK = 1  # ink set
 # Compressions whose decoders stop at the size that the directory says, by name and number. Those
 # that pack whole pictures (JPEG 2000, JPEG XL) take the size that their own header says.
 BOUNDED = {
     1: "none", 5: "LZW", 8: "Deflate", 32773: "PackBits", 32946: "", 34925: "LZMA",
-    50000: "Zstandard",
+    50000: "Zstandard", 50013: "",
 }  # fmt: skip
 SPARE_PIXELS = 1 << 24  # that tiles may have beyond twice the picture's: one of 4096 x 4096
 DENSEST = 100_000  # decoded bytes for one in the file: ten times what a blank page comes to
@@ -51,14 +51,17 @@ def _tifffile(what: str, instead: str = "") -> ModuleType:
 def beyond_pillow(image: Image.Image) -> bool:
     """Whether Pillow would cut this TIFF to 8 bits or misread it, so that `read_tiff` must read it.
 
-    Pillow holds one channel of more than 8 bits, and `read_pil` knows its depth; it mixes up the
-    bytes of 16-bit CMYK in planes.
+    Pillow holds one channel of more than 8 bits, and `read_pil` knows its depth. In planes it mixes
+    up the bytes of 16-bit CMYK, and cannot divide alpha out.
     """
     tags: Any = getattr(image, "tag_v2", {})
     samples, photometric = tags.get(SAMPLES, 1), tags.get(PHOTOMETRIC)
-    if max(tags.get(BITS, (1,))) <= 8 or (samples == 1 and image.mode.startswith(("I", "F"))):
+    planar = tags.get(PLANAR) == 2
+    if max(tags.get(BITS, (1,))) <= 8:
+        return planar and ASSOCIATED in tags.get(EXTRA, ())
+    if samples == 1 and image.mode.startswith(("I", "F")):
         return False
-    return photometric in (0, 1, 2) or (photometric == SEPARATED and tags.get(PLANAR) == 2)
+    return photometric in (0, 1, 2) or (photometric == SEPARATED and planar)
 
 
 def check_tiff(tags: Mapping[int, Any], name: str, max_pixels: int | None) -> None:
@@ -79,8 +82,6 @@ def check_tiff(tags: Mapping[int, Any], name: str, max_pixels: int | None) -> No
 
     width, height = most(WIDTH, 0), most(HEIGHT, 0)
     check_size(height, width, name, max_pixels)
-    if most(VOLUME, 1) > 1:
-        raise ImageError(f"{name} is a volume of {most(VOLUME, 1)} planes, not a picture")
     area = width * height
     if TILE_WIDTH in tags or TILE_HEIGHT in tags:
         across, down = most(TILE_WIDTH, 0), most(TILE_HEIGHT, 0)
@@ -92,7 +93,8 @@ def check_tiff(tags: Mapping[int, Any], name: str, max_pixels: int | None) -> No
                 f"{name} is damaged: tiles of {across} x {down} pixels for a picture of"
                 f" {width} x {height}"
             )
-    check_bytes(area * most(SAMPLES, 1) * math.ceil(most(BITS, 1) / 8), name, max_pixels)
+    layers = most(SAMPLES, 1) * max(1, most(DEPTH, 1))
+    check_bytes(area * layers * math.ceil(most(BITS, 1) / 8), name, max_pixels)
 
 
 def read_tiff(
@@ -115,14 +117,14 @@ def read_tiff(
         sheet = tiff.pages[page]
         tags = {tag.code: tag.value for tag in sheet.tags}
         check_tiff(tags, name, max_pixels)
-        colours = _colours(sheet, name)
+        photometric = _photometric(sheet)
+        colours = _colours(sheet, photometric, name)
         _check_data(sheet, name)
         array = np.asarray(sheet.asarray())
         if sheet.samplesperpixel > 1 and sheet.planarconfig == 2:
             array = np.moveaxis(array, 0, -1)
         header = _header(sheet, tags)
         bits, extra = sheet.bitspersample, tuple(int(kind) for kind in sheet.extrasamples)
-        negative = int(sheet.photometric) == WHITE_IS_ZERO
     array = array[..., None] if array.ndim == 2 else array
     alpha = array[..., colours] if array.shape[2] > colours else None
     if extra and extra[0] == UNSPECIFIED:  # no transparency, as in pictures of 8 bits
@@ -141,17 +143,27 @@ def read_tiff(
         white = 255.0 if values.dtype == np.uint8 else 65535.0
     if alpha is not None and extra and extra[0] == ASSOCIATED:
         divided(values, alpha, white)
-    if negative:
+    if photometric == WHITE_IS_ZERO:
         values = values.dtype.type(white) - values
     if colours == 4 and values.dtype != np.uint8:  # PIL's, which has the profiles, are of 8 bits
         values, alpha = _bytes(values, white), None if alpha is None else _bytes(alpha, white)
     return Deep(values, alpha, white), header
 
 
-def _colours(sheet: Any, name: str) -> int:
-    """How many channels are colour: 1, 3 or 4; whether this can be read at all."""
-    photometric, samples = int(sheet.photometric), int(sheet.samplesperpixel)
+def _photometric(sheet: Any) -> int:
+    """As the page says; where it says nothing, as libtiff: CMYK of inks, RGB of three or four."""
+    found, samples = sheet.tags.valueof(PHOTOMETRIC), sheet.samplesperpixel
+    if found is None and samples > 2:
+        return SEPARATED if INKS in sheet.tags else RGB
+    return int(found or 0)
+
+
+def _colours(sheet: Any, photometric: int, name: str) -> int:
+    """How many channels are colour, 1, 3 or 4, of a page that can be read."""
+    samples = int(sheet.samplesperpixel)
     colours = 4 if photometric == SEPARATED else 1 if samples < 3 else 3
+    if sheet.imagedepth > 1:
+        raise ImageError(f"{name} is a volume of {sheet.imagedepth} planes, not a picture")
     if photometric not in (0, 1, 2, SEPARATED) or not colours <= samples <= colours + 1:
         raise ImageError(
             f"{name} has {samples} channels of {sheet.photometric!r}; grey, RGB and CMYK work,"
@@ -166,11 +178,16 @@ def _colours(sheet: Any, name: str) -> int:
     ):
         what = sheet.dtype or f"{sheet.bitspersample} bits of format {sheet.sampleformat}"
         raise ImageError(f"{name} holds {what}; unsigned integers and floats work")
+    if sheet.bitspersample == 24 and sheet.dtype.kind == "u" and sheet.parent.byteorder == ">":
+        raise ImageError(
+            f"{name}: 24 bits work in little-endian files alone; save it with 16 or 32"
+        )
     if int(sheet.compression) not in BOUNDED:
         works = ", ".join(filter(None, BOUNDED.values()))
         raise ImageError(
-            f"{name}: more than 8 bits compressed by {sheet.compression!r}; compressions that"
-            f" work: {works}"
+            f"{name} is a TIFF of a kind that Pillow does not read, compressed by"
+            f" {getattr(sheet.compression, 'name', sheet.compression)}; compressions that work:"
+            f" {works}"
         )
     return colours
 
