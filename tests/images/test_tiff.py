@@ -335,7 +335,19 @@ def test_a_range_that_does_not_say_what_white_is_is_refused(case):
 def test_sixteen_bit_grey_that_pillow_holds_as_mode_i_stays_as_dark_as_it_is():
     levels = RNG.integers(0, 200, (11, 13)).astype(np.uint16)
     data = b"P5 13 11 65535\n" + levels.astype(">u2").tobytes()
-    assert np.array_equal(images.read(data).pixels[0, 0].numpy(), levels)
+    picture = images.read(data)
+    assert picture.depth == torch.uint16
+    assert np.array_equal(picture.pixels[0, 0].numpy(), levels)
+
+
+def test_signed_integers_are_what_their_range_says():
+    levels = np.zeros((11, 13, 1), dtype=np.int64)
+    levels[4:6] = 32767
+    picture = images.read(tiff(levels, 16, GREY, tags={339: (2,)}))
+    assert np.array_equal(picture.pixels[0, 0].numpy(), levels[..., 0] * 65535 // 32767)
+    levels[0, 0] = 0x10000 - 9000  # negative
+    with pytest.raises(deepcolor.ImageError, match=r"lie in \[-9000, .*one of 255, 32767"):
+        images.read(tiff(levels, 16, GREY, tags={339: (2,)}))
 
 
 def test_unsigned_integers_of_32_bits_are_what_their_range_says():

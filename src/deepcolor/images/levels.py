@@ -16,7 +16,7 @@ DUST = 1e-3  # of white: float dust of resizing, clipped without a word
 NEAR = 0.05  # of white: out of range by less is clipped, with a warning
 FEW = 1e-3  # of the values: so few may lie out of range by up to white itself
 DARKEST = 0.1  # of white: a picture with nothing brighter does not say what white is
-LIT = 0.25  # of the values that must exceed a smaller white before a larger one is believed
+LIT = 0.25  # of floats that must exceed a smaller white before a larger one is believed
 BAND_VALUES = 1 << 18
 
 
@@ -49,7 +49,8 @@ def white_of(values: np.ndarray[Any, Any], name: str, whites: Sequence[float] = 
     It is the least that no value exceeds by more than 5 %, or that 0.1 % of the values at most
     exceed, by no more than white itself; what is out of range, above or below, is to be clipped,
     and a warning says so. A larger white than the least needs a pixel of a tenth of it, and a
-    quarter of the values above the next smaller one: bright spots tell nothing.
+    quarter of the values above the next smaller one (of integers, which have no light sources
+    beyond white, 0.1 %): bright spots tell nothing.
 
     Raises:
         ImageError: for NaN and infinity, and for a range that does not say what white is.
@@ -61,14 +62,14 @@ def white_of(values: np.ndarray[Any, Any], name: str, whites: Sequence[float] = 
     def share(out: np.ndarray[Any, Any]) -> float:
         return float(np.count_nonzero(out)) / values.size
 
-    smaller = 0.0
+    smaller, enough = 0.0, LIT if values.dtype.kind == "f" else FEW
     for white in whites:
         fits = high <= (1 + NEAR) * white or (high <= 2 * white and share(values > white) <= FEW)
         if not fits:
             smaller = white
             continue
         lit = not smaller or (
-            high >= DARKEST * white and share(values > (1 + NEAR) * smaller) >= LIT
+            high >= DARKEST * white and share(values > (1 + NEAR) * smaller) > enough
         )
         floor = low >= -NEAR * white or (low >= -white and share(values < 0) <= FEW)
         if not (lit and floor and high >= 0):
