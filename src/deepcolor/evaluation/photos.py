@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.data import open_photos
+from deepcolor.listing import without_results
 
 __all__ = ["Photograph", "evenly", "find_photographs", "imagenet_class", "read_rgb"]
 
@@ -33,6 +34,9 @@ class Photograph:
 def find_photographs(places: Sequence[str | Path]) -> list[Photograph]:
     """Photographs in folders, tar archives, folders of archives, and single files.
 
+    Results of deepcolor's are none (`deepcolor.listing` tells how): of single files, those whose
+    photograph is named too.
+
     Returns:
         Sorted by name; a file that is named twice counts once.
 
@@ -41,19 +45,34 @@ def find_photographs(places: Sequence[str | Path]) -> list[Photograph]:
         ValueError: for a folder or an archive without photographs.
     """
     found: dict[str, Photograph] = {}
+    _, results = without_results(Path(place) for place in places)
     for place in map(Path, places):
+        if place in results:
+            continue
         if place.is_file() and not place.name.endswith(ARCHIVES):
-            found.setdefault(str(place.resolve()), Photograph(place.name, place.read_bytes))
+            read = _within_memory(place.name, place.read_bytes)
+            found.setdefault(str(place.resolve()), Photograph(place.name, read))
             continue
         if not place.exists():
             raise FileNotFoundError(f"{place}: no such file or folder")
         photos = open_photos(place)
         for index, path in enumerate(photos.names):
             name = path.removeprefix(str(place)).lstrip(":/\\").replace("\\", "/")
-            found.setdefault(
-                str(Path(path).resolve()), Photograph(name, partial(photos.read, index))
-            )
+            read = _within_memory(name, partial(photos.read, index))
+            found.setdefault(str(Path(path).resolve()), Photograph(name, read))
     return sorted(found.values(), key=lambda photo: photo.name)
+
+
+def _within_memory(name: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """The same, but a file that memory cannot hold is refused as other bad files are."""
+
+    def whole() -> bytes:
+        try:
+            return read()
+        except MemoryError as error:
+            raise ValueError(f"{name} needs more memory than there is") from error
+
+    return whole
 
 
 def evenly(photos: Sequence[Photograph], count: int | None) -> list[Photograph]:
