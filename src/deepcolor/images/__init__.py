@@ -7,6 +7,7 @@ networks.
 
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.files import read_bytes, read_file, read_pages
+from deepcolor.images.metadata import without_location
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
 from deepcolor.images.result import ColorizedImage, format_of, write_beside
@@ -27,6 +29,7 @@ __all__ = [
     "ColorizedImage",
     "ImageError",
     "Picture",
+    "forget_location",
     "read",
     "read_colours",
     "read_pages",
@@ -43,7 +46,7 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         source: a path; the bytes of a file, or an open binary file; a PIL image; a NumPy array
             (H, W) or (H, W, 1 to 4); a torch tensor (H, W), (C, H, W) or (B, C, H, W) with 1, 3 or
             4 channels. Arrays and tensors hold uint8, uint16, or floats in [0, 1]; a second or
-            fourth channel is alpha.
+            fourth channel is alpha. A Picture, read before, is given back.
         max_pixels: refuse larger ones before memory is taken for them; None for no limit.
 
     Raises:
@@ -52,6 +55,8 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         ImageError: for what cannot be read as one: damaged files, wrong shapes, NaN, values out of
             range, too many pixels. Every message names the picture and what would work.
     """
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, (str, os.PathLike)):
         return read_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -131,7 +136,14 @@ def _plain(image: Image.Image) -> tuple[Any, Any, dict[str, Any]]:
     return np.asarray(image.convert("RGB")), alpha, {}
 
 
-def save_pages(pages: list[Image.Image], path: str | Path) -> Path:
+def forget_location(image: Any) -> None:
+    """Let a coloured picture not say, when it is saved, where it was taken; arrays never do."""
+    if isinstance(image, ColorizedImage):
+        image.metadata = without_location(image.metadata)
+        image.info = {key: value for key, value in image.metadata.items() if key != "comment"}
+
+
+def save_pages(pages: Iterable[Image.Image], path: str | Path) -> Path:
     """Save several pictures as the pages of one TIFF, each as deep as it came.
 
     Raises:
@@ -141,6 +153,7 @@ def save_pages(pages: list[Image.Image], path: str | Path) -> Path:
     path = writable(path)
     if format_of(path) != "TIFF":
         raise ValueError(f"{path}: only TIFF holds several pages")
+    pages = list(pages)
     first, *rest = pages
     deep = [page.deep if isinstance(page, ColorizedImage) else None for page in pages]
     if all(array is None for array in deep):
