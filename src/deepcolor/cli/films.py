@@ -10,6 +10,8 @@ STILLS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"
 
 def is_film(path: Path) -> bool:
     """Whether a file is a film, by its first bytes (ISO media, Matroska, AVI) or its suffix."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(12)
