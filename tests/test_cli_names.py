@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from deepcolor import images
 from deepcolor.cli.main import app
 from deepcolor.cli.naming import Naming
+from deepcolor.data import DamagedPhotoError, open_photos
 from deepcolor.evaluation import find_photographs
 from deepcolor.evaluation.compare import compare
 from deepcolor.evaluation.page import as_html
@@ -137,7 +139,7 @@ def test_control_characters_of_names_do_not_reach_the_terminal(odd):
     code, out, err = colorize(odd / ODD, odd / "a.jpg")
     assert code == 0
     assert safe(out + err)
-    assert out.splitlines()[0].startswith(r"album/\x1b[2J\nwiped\u202egpj.jpg -> album/\x1b")
+    assert r"album/\x1b[2J\nwiped\u202egpj.jpg -> album/\x1b[2J\nwiped\u202egpj.color.png (" in out
     line = json.loads(colorize(odd / ODD, "--json")[1].splitlines()[0])
     assert line["input"] == str(odd / ODD)  # machines get the name itself
 
@@ -187,3 +189,26 @@ def test_a_brace_in_a_photograph_s_name_is_a_brace(folder, grey):
     assert colorize(folder / "{n}{who.jpg", "--samples", 2)[0] == 0
     assert {"{n}{who.color.1.png", "{n}{who.color.2.png"} <= {*names(folder)}
     assert images.read(folder / "{n}{who.color.2.png").pixels.shape == (1, 3, 40, 60)
+
+
+def test_control_characters_of_names_do_not_reach_the_errors_of_calls(odd):
+    path = odd / ODD
+    with tarfile.open("all.tar", "w") as archive:
+        path.write_text("no picture")
+        archive.add(path, ODD)
+    with path.open("rb") as file:
+        for source in (path, file):
+            with pytest.raises(images.ImageError) as caught:
+                images.read(source)
+            assert safe(str(caught.value))
+            assert r"\x1b[2J\nwiped" in str(caught.value)
+    for read in (lambda: images.read(f"no{ODD}"), lambda: find_photographs([f"no{ODD}"])):
+        with pytest.raises(FileNotFoundError, match="no such file") as missing:
+            read()
+        assert safe(str(missing.value))
+    with pytest.raises(DamagedPhotoError) as damaged:
+        open_photos("all.tar").picture(0)
+    assert safe(str(damaged.value))
+    result = SHELL.invoke(app, ["evaluate", "all.tar", "--metric", "psnr", "--device", "cpu"])
+    assert result.exit_code == 2
+    assert safe(result.stderr)

@@ -81,7 +81,7 @@ class _Names:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = set(names)
-        self.stems = {Path(name).stem for name in self.names}
+        self.stems = {os.path.splitext(name)[0] for name in self.names}
 
     def __contains__(self, stem: str) -> bool:
         return stem in self.stems or stem in self.names

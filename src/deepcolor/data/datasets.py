@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as T
 
+from deepcolor.files import shown
 from deepcolor.listing import RESULT, is_photograph, photographs_in
 
 __all__ = ["DamagedPhotoError", "ListedPhotos", "PhotoFolder", "PhotoSet"]
@@ -74,7 +75,7 @@ class PhotoSet(Dataset[Tensor], ABC):
             raise
         except Exception as error:  # Pillow's decoders fail in many ways
             raise DamagedPhotoError(
-                f"cannot decode training photograph {self.names[index]}"
+                f"cannot decode training photograph {shown(self.names[index])}"
                 f" ({type(error).__name__}: {error})"
             ) from error
 
@@ -201,4 +202,4 @@ def read_list(file: str | Path) -> list[str]:
 
 def shortened(names: Sequence[str]) -> str:
     """At most ten of the names, for a message."""
-    return f"{', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}"
+    return f"{', '.join(map(shown, names[:LISTED]))}{', ...' if len(names) > LISTED else ''}"

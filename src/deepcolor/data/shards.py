@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepcolor.data.datasets import PhotoSet, Transform, is_photo
+from deepcolor.files import shown
 
 __all__ = ["TAR_SUFFIXES", "TarPhotos"]
 
@@ -69,7 +70,7 @@ class TarPhotos(PhotoSet):
             if isinstance(error, FileNotFoundError):
                 raise
             warnings.warn(
-                f"{path} is damaged: {error}; {len(found)} pictures before that are used",
+                f"{shown(path)} is damaged: {error}; {len(found)} pictures before that are used",
                 stacklevel=3,
             )
         return found
@@ -81,7 +82,7 @@ class TarPhotos(PhotoSet):
         number, offset, size = member
         if size > LARGEST:
             raise ValueError(
-                f"{self.names[index]} has {size / 1e9:.1f} GB; members of archives may have"
+                f"{shown(self.names[index])} has {size / 1e9:.1f} GB; members of archives may have"
                 f" {LARGEST / 1e9:.1f}: unpack it, and make it smaller"
             )
         key = (os.getpid(), number)  # a forked worker opens its own

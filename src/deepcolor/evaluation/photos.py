@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.data import open_photos
+from deepcolor.files import shown
 from deepcolor.listing import without_results
 
 __all__ = ["Photograph", "evenly", "find_photographs", "imagenet_class", "read_rgb"]
@@ -54,7 +55,7 @@ def find_photographs(places: Sequence[str | Path]) -> list[Photograph]:
             found.setdefault(str(place.resolve()), Photograph(place.name, read))
             continue
         if not place.exists():
-            raise FileNotFoundError(f"{place}: no such file or folder")
+            raise FileNotFoundError(f"{shown(place)}: no such file or folder")
         photos = open_photos(place)
         for index, path in enumerate(photos.names):
             name = path.removeprefix(str(place)).lstrip(":/\\").replace("\\", "/")
@@ -70,7 +71,7 @@ def _within_memory(name: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
         try:
             return read()
         except MemoryError as error:
-            raise ValueError(f"{name} needs more memory than there is") from error
+            raise ValueError(f"{shown(name)} needs more memory than there is") from error
 
     return whole
 
@@ -95,7 +96,7 @@ def read_rgb(data: bytes, name: str) -> Tensor:
             pixels = images.read_colours(data).pixels[0]
     except images.ImageError as error:
         called = f"picture of {len(data)} bytes"  # what `images` calls nameless bytes
-        raise images.ImageError(str(error).replace(called, name)) from error
+        raise images.ImageError(str(error).replace(called, shown(name))) from error
     if pixels.dtype == torch.uint16:
         pixels = (pixels.int() + 128) // 257
     elif pixels.is_floating_point():

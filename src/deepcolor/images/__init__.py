@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from deepcolor.files import shown
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.files import read_bytes, read_file, read_pages
 from deepcolor.images.metadata import without_location
@@ -86,7 +87,7 @@ def read_colours(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
 
 def _binary(file: Any) -> tuple[IO[bytes], str]:
     """What is left in an open file, as one that can be searched, and its name."""
-    name = str(getattr(file, "name", "open file"))
+    name = shown(getattr(file, "name", "open file"))
     data = file.read()
     if not isinstance(data, bytes):
         raise TypeError(f"{name} is open as text; open it with mode 'rb'")
