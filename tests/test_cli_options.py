@@ -287,3 +287,19 @@ def test_the_completion_of_a_shell_can_be_shown():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "complete " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"), [([], True), (["--borders"], True), (["--no-borders"], False)]
+)
+def test_borders_are_left_neutral_unless_that_is_not_wanted(flags, asked, photo, monkeypatch):
+    told = []
+    real = library.Predictor.__call__
+
+    def call(self, image, *rest, borders, **controls):
+        told.append(borders)
+        return real(self, image, *rest, **controls)
+
+    monkeypatch.setattr(library.Predictor, "__call__", call)
+    assert colorize(photo, *flags)[0] == 0
+    assert told == [asked]

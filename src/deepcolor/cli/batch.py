@@ -52,6 +52,7 @@ class Settings:
     max_pixels: int | None = images.MAX_PIXELS
     file_quality: int | None = None
     strip_location: bool = False
+    borders: bool = True
 
     @property
     def drawn(self) -> int | None:
@@ -67,7 +68,7 @@ class Settings:
         result = predictor(
             picture, quality=self.quality, size=self.size, saturation=self.saturation,
             temperature=self.temperature, max_pixels=self.max_pixels, samples=self.drawn,
-            seed=self.sample or 0, strip_location=self.strip_location,
+            seed=self.sample or 0, strip_location=self.strip_location, borders=self.borders,
         )  # fmt: skip
         return [result] if self.drawn is None else list(result)
 

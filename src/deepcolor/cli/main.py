@@ -177,6 +177,10 @@ def colorize(
             min=1, help="Side the network works at, in pixels.", show_default="the model's"
         ),
     ] = None,
+    borders: Annotated[
+        bool,
+        typer.Option(help="Leave uniform borders neutral, as the mounts of album pages."),
+    ] = True,
     max_pixels: Annotated[
         int | None,
         typer.Option(
@@ -234,7 +238,7 @@ def colorize(
                 quality=quality, size=size, saturation=saturation, temperature=temperature,
                 sample=sample, samples=samples, file_quality=file_quality,
                 max_pixels=MAX_PIXELS if max_pixels is None else max_pixels or None,
-                strip_location=strip_location,
+                strip_location=strip_location, borders=borders,
             )  # fmt: skip
             suffix = None if file_format is None else checked_format(file_format)
             naming = Naming(suffix, TEMPLATE if name is None else name, samples, comparison)
