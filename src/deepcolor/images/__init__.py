@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from deepcolor.files import shown
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.files import read_bytes, read_file, read_pages
+from deepcolor.images.metadata import without_location
 from deepcolor.images.pages import write_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
@@ -28,6 +30,7 @@ __all__ = [
     "ColorizedImage",
     "ImageError",
     "Picture",
+    "forget_location",
     "read",
     "read_colours",
     "read_pages",
@@ -44,7 +47,7 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         source: a path; the bytes of a file, or an open binary file; a PIL image; a NumPy array
             (H, W) or (H, W, 1 to 4); a torch tensor (H, W), (C, H, W) or (B, C, H, W) with 1, 3 or
             4 channels. Arrays and tensors hold uint8, uint16, or floats in [0, 1]; a second or
-            fourth channel is alpha.
+            fourth channel is alpha. A Picture, read before, is given back.
         max_pixels: refuse larger ones before memory is taken for them; None for no limit.
 
     Raises:
@@ -53,6 +56,8 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         ImageError: for what cannot be read as one: damaged files, wrong shapes, NaN, values out of
             range, too many pixels. Every message names the picture and what would work.
     """
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, (str, os.PathLike)):
         return read_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -82,7 +87,7 @@ def read_colours(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
 
 def _binary(file: Any) -> tuple[IO[bytes], str]:
     """What is left in an open file, as one that can be searched, and its name."""
-    name = str(getattr(file, "name", "open file"))
+    name = shown(getattr(file, "name", "open file"))
     data = file.read()
     if not isinstance(data, bytes):
         raise TypeError(f"{name} is open as text; open it with mode 'rb'")
@@ -130,6 +135,13 @@ def save(image: Image.Image, path: str | Path, quality: int | None = None) -> Pa
 def _plain(image: Image.Image) -> tuple[Any, Any, dict[str, Any]]:
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     return np.asarray(image.convert("RGB")), alpha, {}
+
+
+def forget_location(image: Any) -> None:
+    """Let a coloured picture not say, when it is saved, where it was taken; arrays never do."""
+    if isinstance(image, ColorizedImage):
+        image.metadata = without_location(image.metadata)
+        image.info = {key: value for key, value in image.metadata.items() if key != "comment"}
 
 
 def save_pages(pages: Iterable[Image.Image], path: str | Path, count: int | None = None) -> Path:

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from deepcolor.files import shown
 from deepcolor.images.levels import Deep
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_size
 from deepcolor.images.pil import read_deep, read_pil
@@ -35,7 +36,7 @@ def read_file(path: Path, max_pixels: int | None) -> Picture:
         ImageError: for one that holds no picture, or a damaged one.
     """
     with _opened(path) as file:
-        return _first(file, str(path), max_pixels)
+        return _first(file, shown(path), max_pixels)
 
 
 def read_bytes(data: IO[bytes], name: str, max_pixels: int | None) -> Picture:
@@ -49,14 +50,14 @@ def read_pages(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Pict
     Reduced copies and masks that a TIFF carries beside a page are not pages.
     """
     with _opened(path) as file:
-        header = _header(file, str(path))
-        with _decoding(str(path)):
+        header = _header(file, shown(path))
+        with _decoding(shown(path)):
             pages = _pages(header) if header.format == "TIFF" else [0]
         if len(pages) <= 1:
-            yield _first(file, str(path), max_pixels)
+            yield _first(file, shown(path), max_pixels)
             return
         for number, page in enumerate(pages, start=1):
-            yield _page(file, f"{path} page {number}", page, max_pixels)
+            yield _page(file, f"{shown(path)} page {number}", page, max_pixels)
 
 
 class _UnreadableError(ImageError):
@@ -66,9 +67,9 @@ class _UnreadableError(ImageError):
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the photographs in it")
+        raise IsADirectoryError(f"{shown(path)} is a folder; give the photographs in it")
     if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{shown(path)}: no such file")
     with path.open("rb") as file:
         yield file
 

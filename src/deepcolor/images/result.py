@@ -2,16 +2,15 @@
 
 import os
 import struct
-import tempfile
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from deepcolor.files import write_beside
 from deepcolor.images.levels import bands
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
@@ -149,21 +148,6 @@ def format_of(path: Path) -> str:
     if kind is None or kind not in Image.SAVE or kind not in WRITABLE:
         raise ValueError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; {WORKS}")
     return kind
-
-
-def write_beside(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file whole or not at all: beside its place, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    beside = Path(name)
-    try:
-        with open(name, "w+b", opener=lambda path, flags: handle) as file:  # tifffile wants a name
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)  # mkstemp's files are private
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _shown(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:

@@ -22,6 +22,8 @@ from deepcolor.inference.checks import (
     check_size,
     distribution_of,
 )
+from deepcolor.inference.devices import choose_device
+from deepcolor.inference.lists import ON_ERROR, colour_each
 from deepcolor.inference.network import QUALITIES, Quality, predict_coarse, quality_of
 from deepcolor.inference.sampling import Question
 from deepcolor.models import Colorizer
@@ -29,25 +31,9 @@ from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
 from deepcolor.weights import DEFAULT, load_model
 
-__all__ = ["Predictor", "choose_device", "colorize"]
+__all__ = ["Predictor", "colorize"]
 
 FULL = (None, torch.float32)
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ValueError: for a name that torch does not know, or a device that is not there.
-    """
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.zeros((), device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        raise ValueError(f"device {device!r} is not available here; use auto or cpu") from error
 
 
 class Predictor:
@@ -99,17 +85,21 @@ class Predictor:
         samples: int | None = None,
         seed: int = 0,
         uncertainty: bool = False,
+        strip_location: bool = False,
+        on_error: str = "raise",
     ) -> Any:
         """Colour one picture, or a list of them; see `colorize`."""
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if isinstance(image, (list, tuple)):
-            return [
-                self(
-                    one, told, saturation=saturation, temperature=temperature, size=size,
-                    quality=quality, max_pixels=max_pixels, samples=samples, seed=seed,
-                    uncertainty=uncertainty,
-                )
-                for one, told in zip(image, _for_each(guidance, len(image)), strict=True)
-            ]  # fmt: skip
+            controls: dict[str, Any] = {
+                "saturation": saturation, "temperature": temperature, "size": size,
+                "quality": quality, "max_pixels": max_pixels, "samples": samples, "seed": seed,
+                "uncertainty": uncertainty, "strip_location": strip_location,
+            }  # fmt: skip
+            return colour_each(
+                image, guidance, on_error, lambda one, told: self(one, told, **controls)
+            )
         if not (guidance is None or isinstance(guidance, Guidance)):
             raise TypeError(
                 f"guidance must be Hints, GlobalHints or an Exemplar, got a"
@@ -128,6 +118,9 @@ class Predictor:
             guidance,
             question,
         )
+        if strip_location:
+            for picture in pictures:
+                images.forget_location(picture)
         result = pictures[0] if samples is None else pictures
         return (result, spread) if uncertainty else result
 
@@ -259,21 +252,6 @@ def _moved(
     return lambda size: read(size).to(device)
 
 
-def _for_each(
-    guidance: Guidance | Sequence[Guidance | None] | None, pictures: int
-) -> Sequence[Guidance | None]:
-    """Guidance of each picture of a list."""
-    if guidance is None:
-        return [None] * pictures
-    if isinstance(guidance, Guidance) or len(guidance) != pictures:
-        given = "one" if isinstance(guidance, Guidance) else f"{len(guidance)}"
-        raise ValueError(
-            f"a list of {pictures} pictures needs a list of as many guidances, None where there is"
-            f" none; got {given}"
-        )
-    return guidance
-
-
 @lru_cache(maxsize=2)
 def _predictor(model: str, device: str, changed: int) -> Predictor:
     """Keep the last models used; `changed` tells a weights file from its newer version."""
@@ -294,6 +272,8 @@ def colorize(
     samples: int | None = None,
     seed: int = 0,
     uncertainty: bool = False,
+    strip_location: bool = False,
+    on_error: str = "raise",
 ) -> Any:
     """Give a picture its colour, at full resolution, keeping every pixel's lightness.
 
@@ -321,6 +301,10 @@ def colorize(
             the one that is not drawn. For models that predict distributions.
         seed: of the draws: the same seed draws the same, and the first k of more samples too.
         uncertainty: also tell how unsure each pixel's colour is; for the same models.
+        strip_location: leave out of what a result says when it is saved where the photograph was
+            taken: GPS, maker notes and XMP. Without it a result says all that the photograph said.
+        on_error: what to do if a picture of a list cannot be read: "raise", or "skip" it, with None
+            in its place and a warning. A single picture raises in any case.
 
     Returns:
         For a path, a file or a PIL image a PIL image, which remembers depth and metadata when it
@@ -346,4 +330,5 @@ def colorize(
     return predictor(
         image, guidance, saturation=saturation, temperature=temperature, size=size,
         quality=quality, max_pixels=max_pixels, samples=samples, seed=seed, uncertainty=uncertainty,
+        strip_location=strip_location, on_error=on_error,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from deepcolor import images
 from deepcolor.blocks.hints import Places
 from deepcolor.guidance import Hints, check_guidance, resize_hints
 from deepcolor.inference.checks import distribution_of
+from deepcolor.inference.devices import choose_device
 from deepcolor.inference.network import working_size
-from deepcolor.inference.predictor import choose_device
 from deepcolor.models import Colorizer
 from deepcolor.pixels import shrink
 from deepcolor.weights import DEFAULT, load_model
