@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcolor.images.arrays import read_array, read_tensor
+from deepcolor.images.decoding import ImageWarning
 from deepcolor.images.files import read_bytes, read_file, read_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_PIXELS",
     "ColorizedImage",
     "ImageError",
+    "ImageWarning",
     "Picture",
     "read",
     "read_colours",
@@ -51,6 +53,10 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         TypeError: for a kind or dtype that is no picture.
         ImageError: for what cannot be read as one: damaged files, wrong shapes, NaN, values out of
             range, too many pixels. Every message names the picture and what would work.
+
+    Warns:
+        ImageWarning: of a file that holds several pictures, a profile that cannot be used, and once
+            of all that Pillow and libtiff remark on.
     """
     if isinstance(source, (str, os.PathLike)):
         return read_file(Path(source), max_pixels)

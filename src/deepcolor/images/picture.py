@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_PIXELS", "ImageError", "Picture", "check_size"]
+__all__ = ["MAX_PIXELS", "ImageError", "Picture", "check_bytes", "check_size"]
 
 MAX_PIXELS = 500_000_000  # five times the largest camera's; 1.5 GB as 8-bit RGB
+BYTES_PER_PIXEL = 8  # that decoding may take for each pixel allowed: RGBA of 16 bits
 
 
 class ImageError(ValueError):
@@ -64,3 +65,22 @@ def check_size(height: int, width: int, name: str, max_pixels: int | None) -> No
             f"{name} is too large: {width} x {height} is {height * width / 1e6:,.0f} megapixels,"
             f" the limit {max_pixels / 1e6:,.0f}; max_pixels= raises it"
         )
+
+
+def check_bytes(
+    height: int, width: int, bytes_per_pixel: float, name: str, max_pixels: int | None
+) -> None:
+    """Refuse what decodes to more than 8 bytes for each pixel allowed, before it is decoded.
+
+    A header may claim few pixels, but many samples of each, or tiles larger than the picture.
+
+    Raises:
+        ImageError: names the bytes, the limit and the argument that raises it.
+    """
+    if max_pixels is None or height * width * bytes_per_pixel <= BYTES_PER_PIXEL * max_pixels:
+        return
+    raise ImageError(
+        f"{name} is too large: decoding takes {width} x {height} values of {bytes_per_pixel:g}"
+        f" bytes, {height * width * bytes_per_pixel / 1e6:,.0f} MB, the limit"
+        f" {BYTES_PER_PIXEL * max_pixels / 1e6:,.0f} MB; max_pixels= raises it"
+    )
