@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as T
 
+from deepcolor.opening import open_file
+
 __all__ = ["DamagedPhotoError", "ListedPhotos", "PhotoFolder", "PhotoSet"]
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -116,7 +118,8 @@ class _Files(PhotoSet):
         )
 
     def read(self, index: int) -> bytes:
-        return self.paths[index].read_bytes()
+        with open_file(self.paths[index]) as file:
+            return file.read()
 
     def stamp(self, index: int) -> str | None:
         path = self.paths[index].absolute()
