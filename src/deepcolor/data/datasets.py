@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as T
 
 from deepcolor.files import shown
 from deepcolor.listing import RESULT, is_photograph, photographs_in
+from deepcolor.opening import open_file
 
 __all__ = ["DamagedPhotoError", "ListedPhotos", "PhotoFolder", "PhotoSet"]
 
@@ -118,7 +119,8 @@ class _Files(PhotoSet):
         )
 
     def read(self, index: int) -> bytes:
-        return self.paths[index].read_bytes()
+        with open_file(self.paths[index]) as file:
+            return file.read()
 
     def stamp(self, index: int) -> str | None:
         path = self.paths[index].absolute()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from deepcolor.files import shown
 from deepcolor.images.arrays import read_array, read_tensor
+from deepcolor.images.decoding import ImageWarning
 from deepcolor.images.files import read_bytes, read_file, read_pages
 from deepcolor.images.metadata import without_location
 from deepcolor.images.pages import write_pages
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_PIXELS",
     "ColorizedImage",
     "ImageError",
+    "ImageWarning",
     "Picture",
     "forget_location",
     "read",
@@ -55,6 +57,10 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         TypeError: for a kind or dtype that is no picture.
         ImageError: for what cannot be read as one: damaged files, wrong shapes, NaN, values out of
             range, too many pixels. Every message names the picture and what would work.
+
+    Warns:
+        ImageWarning: of a file that holds several pictures, a profile that cannot be used, and once
+            of all that Pillow and libtiff remark on.
     """
     if isinstance(source, Picture):
         return source

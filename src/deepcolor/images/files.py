@@ -1,9 +1,9 @@
 """Pictures from files, bytes and file objects."""
 
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,21 +11,20 @@ import numpy as np
 from PIL import Image
 
 from deepcolor.files import shown
+from deepcolor.images.decoding import ImageWarning, decoding
+from deepcolor.images.formats import UnreadableError, open_image
 from deepcolor.images.levels import Deep
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_size
 from deepcolor.images.pil import read_deep, read_pil
 from deepcolor.images.tiff import beyond_pillow, check_tiff, read_tiff
+from deepcolor.opening import NoFileError, open_file
 
 __all__ = ["read_bytes", "read_file", "read_pages"]
 
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # ISO 23008-12
 PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit depth, colour type
 TIFF_SUBFILE = 254  # TIFF 6.0
-MOST_PAGES = 10_000  # a file that says more is damaged
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
-# What Pillow's readers raise of files that are not theirs, or damaged.
-REFUSALS = (SyntaxError, LookupError, TypeError, ValueError, EOFError, OSError, struct.error)
-SUFFIX_HELP = "formats that work: JPEG, PNG, TIFF, WebP, AVIF, BMP, GIF, and what else Pillow reads"
+MOST_PAGES = 10_000  # a file that says more is damaged
 
 
 def read_file(path: Path, max_pixels: int | None) -> Picture:
@@ -33,15 +32,33 @@ def read_file(path: Path, max_pixels: int | None) -> Picture:
 
     Raises:
         FileNotFoundError, IsADirectoryError, PermissionError: for a path with no file to read.
-        ImageError: for one that holds no picture, or a damaged one.
+        ImageError: for one that holds no picture, or a damaged one, or is a pipe or a device.
+
+    Warns:
+        ImageWarning: if there are more pictures in it, or decoders had remarks.
     """
     with _opened(path) as file:
-        return _first(file, shown(path), max_pixels)
+        return read_bytes(file, shown(path), max_pixels)
 
 
 def read_bytes(data: IO[bytes], name: str, max_pixels: int | None) -> Picture:
     """The first picture in an open file; see `read_file`."""
-    return _first(data, name, max_pixels)
+    with decoding(name, max_pixels):
+        try:
+            image = open_image(data, name)
+            count = _count(image)
+        except UnreadableError:
+            data.seek(0)
+            if data.read(4) not in TIFF_MAGIC:
+                raise
+            return read_deep(*read_tiff(data, 0, name, max_pixels), name)  # as RGB of floats
+        if count > 1:
+            warnings.warn(
+                f"{name} holds {count} pictures; the first is coloured", ImageWarning, stacklevel=3
+            )
+        if image.format in ("TIFF", "GIF"):  # counting moved it
+            image = open_image(data, name)
+        return _picture(data, image, 0, name, max_pixels)
 
 
 def read_pages(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Picture]:
@@ -50,139 +67,79 @@ def read_pages(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Pict
     Reduced copies and masks that a TIFF carries beside a page are not pages.
     """
     with _opened(path) as file:
-        header = _header(file, shown(path))
-        with _decoding(shown(path)):
-            pages = _pages(header) if header.format == "TIFF" else [0]
-        if len(pages) <= 1:
-            yield _first(file, shown(path), max_pixels)
+        name = shown(path)
+        pages = _pages(file, name, max_pixels)
+        first, second = next(pages, 0), next(pages, None)
+        if second is None:
+            yield read_bytes(file, name, max_pixels)
             return
-        for number, page in enumerate(pages, start=1):
-            yield _page(file, f"{shown(path)} page {number}", page, max_pixels)
-
-
-class _UnreadableError(ImageError):
-    """No reader of Pillow's takes it."""
+        for number, page in enumerate(chain((first, second), pages), start=1):
+            called = f"{name} page {number}"
+            with decoding(called, max_pixels):
+                image = open_image(file, called)
+                image.seek(page)
+                picture = _picture(file, image, page, called, max_pixels)
+            yield picture
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    if path.is_dir():
-        raise IsADirectoryError(f"{shown(path)} is a folder; give the photographs in it")
-    if not path.exists():
-        raise FileNotFoundError(f"{shown(path)}: no such file")
-    with path.open("rb") as file:
+    try:
+        file = open_file(path)
+    except NoFileError as error:
+        raise ImageError(str(error)) from error
+    with file:
         yield file
 
 
-@contextmanager
-def _decoding(name: str) -> Iterator[None]:
-    """Decoders of damaged files raise whatever their parsers stumble over: one error for all."""
-    try:
-        yield
-    except (ImageError, KeyboardInterrupt):
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{name} needs more memory than there is") from error
-    except Exception as error:
-        raise ImageError(
-            f"{name} is damaged or truncated ({type(error).__name__}: {error})"
-        ) from error
+def _count(image: Image.Image) -> int:
+    """How many pictures a file says it holds; 1 if that cannot be told, for the first may be well.
 
-
-def _first(file: IO[bytes], name: str, max_pixels: int | None) -> Picture:
-    try:
-        header = _header(file, name)
-    except _UnreadableError:
-        file.seek(0)
-        if file.read(4) not in TIFF_MAGIC:
-            raise
-        with _decoding(name):  # as RGB of floats
-            return read_deep(*read_tiff(file, 0, name, max_pixels), name)
-    with _decoding(name):
-        count = len(_pages(header))
-    if count > 1:
-        warnings.warn(
-            f"{name} holds {count} pictures; the first is coloured", UserWarning, stacklevel=2
-        )
-    return _page(file, name, 0, max_pixels)
-
-
-def _page(file: IO[bytes], name: str, page: int, max_pixels: int | None) -> Picture:
-    image = _header(file, name)
-    with _decoding(name):
-        if page:
-            image.seek(page)
-        check_size(image.height, image.width, name, max_pixels)
-        deep = _read_deep(file, image, page, name, max_pixels)
-        if deep is not None:
-            return read_deep(deep, image, name)
-        return read_pil(image, name, max_pixels)
-
-
-def _header(file: IO[bytes], name: str) -> Image.Image:
-    """Open without decoding, as `Image.open` but for its own limit on size: `check_size` is ours.
-
-    That limit is one for the whole process, which is not ours to change.
+    A Photoshop document counts its layers; they are no pictures.
     """
-    file.seek(0)
-    start = file.read(16)
-    if not start:
-        raise ImageError(f"{name} is empty")
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS:
-        _register_heif(name)
-    with _decoding(name):
-        for known in (Image.preinit, Image.init):
-            known()
-            for kind in list(Image.ID):
-                factory, accepts = Image.OPEN[kind]
-                verdict = accepts(start) if accepts else True
-                if not verdict or isinstance(verdict, str):
-                    continue
-                file.seek(0)
-                try:
-                    image: Image.Image = factory(file, name)
-                except (
-                    SyntaxError,
-                    IndexError,
-                    TypeError,
-                    KeyError,
-                    EOFError,
-                    OSError,
-                    ValueError,
-                ):
-                    continue
-                except Exception as error:  # struct.error has no common base with the others
-                    if type(error).__module__ not in ("struct", "zlib"):
-                        raise
-                    continue
-                return image
-    raise _UnreadableError(f"{name} is not an image that can be read, or damaged; {SUFFIX_HELP}")
-
-
-def _register_heif(name: str) -> None:
     try:
-        import pillow_heif
-    except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{name} is HEIC, which needs an extra: pip install 'deepcolor-lightning[heic]'"
-        ) from error
-    pillow_heif.register_heif_opener()
+        if image.format == "TIFF":
+            return sum(1 for _ in _walk(image, "", None))
+        return 1 if image.format == "PSD" else int(getattr(image, "n_frames", 1))
+    except ImageError:
+        raise
+    except Exception:  # what is damaged after the first picture
+        return 1
 
 
-def _pages(image: Image.Image) -> list[int]:
-    """Frame numbers of a TIFF's pages, up to the first damaged one; of other formats all frames."""
-    if image.format != "TIFF":
-        return list(range(getattr(image, "n_frames", 1)))
-    pages = []
+def _pages(file: IO[bytes], name: str, max_pixels: int | None) -> Iterator[int]:
+    """Frame numbers of a TIFF's pages, found as they are asked for; of other files none."""
+    try:
+        with decoding(name, max_pixels, quiet=True):
+            image = open_image(file, name)
+    except UnreadableError:  # perhaps not for tifffile
+        return
+    if image.format == "TIFF":
+        yield from _walk(image, name, max_pixels)
+
+
+def _walk(image: Image.Image, name: str, max_pixels: int | None) -> Iterator[int]:
+    """Up to the first damaged directory."""
     for number in range(MOST_PAGES):
         try:
-            image.seek(number)
-        except REFUSALS:  # EOFError after the last
-            break
-        tags: Any = getattr(image, "tag_v2", {})
-        if not int(tags.get(TIFF_SUBFILE, 0)) & 0b101:  # reduced copy, transparency mask
-            pages.append(number)
-    return pages or [0]
+            with decoding(name, max_pixels, quiet=True):
+                image.seek(number)
+                tags: Any = getattr(image, "tag_v2", {})
+                extra = int(tags.get(TIFF_SUBFILE, 0)) & 0b101  # reduced copy, transparency mask
+        except Exception:  # EOFError after the last; others of damaged directories
+            return
+        if not extra:
+            yield number
+
+
+def _picture(
+    file: IO[bytes], image: Image.Image, page: int, name: str, max_pixels: int | None
+) -> Picture:
+    check_size(image.height, image.width, name, max_pixels)
+    deep = _read_deep(file, image, page, name, max_pixels)
+    if deep is not None:
+        return read_deep(deep, image, name)
+    return read_pil(image, name, max_pixels)
 
 
 def _read_deep(

@@ -46,12 +46,15 @@ def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) 
         warnings.warn(f"{name}: damaged EXIF is not carried over ({error})", stacklevel=2)
     xmp = image.info.get("xmp", image.info.get("XML:com.adobe.xmp"))
     if isinstance(xmp, str):
-        xmp = xmp.encode()
+        xmp = xmp.encode("utf-8", "replace")
     if isinstance(xmp, bytes):
         found["xmp"] = _upright(xmp)
     dpi = image.info.get("dpi")
-    if isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(v) < 1e6 for v in dpi):
-        found["dpi"] = (float(dpi[0]), float(dpi[1]))
+    try:
+        if isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(v) < 1e6 for v in dpi):
+            found["dpi"] = (float(dpi[0]), float(dpi[1]))
+    except (TypeError, ValueError, ArithmeticError):
+        warnings.warn(f"{name}: its resolution, {dpi!r}, is not carried over", stacklevel=2)
     if image.info.get("icc_profile"):
         found["icc_profile"] = srgb_profile()
     comment = image.info.get("comment")

@@ -1,5 +1,8 @@
 """Pictures from PIL images, and from arrays deeper than PIL holds; back as PIL images."""
 
+import operator
+import reprlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,6 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from deepcolor.images.decoding import ImageWarning, decoding
 from deepcolor.images.levels import Deep, rescaled, white_of
 from deepcolor.images.metadata import ORIENTATION, carried
 from deepcolor.images.picture import ImageError, Picture, check_size
@@ -31,6 +35,11 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     it does not, it is 65535 in mode I;16, 255 or 65535 in mode I, and 1, 255 or 65535 in mode F, by
     the rule of `white_of`.
     """
+    with decoding(name, max_pixels):
+        return _read(image, name, max_pixels)
+
+
+def _read(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     check_size(image.height, image.width, name, max_pixels)
     if image.mode not in MODES + DEEP_MODES:
         raise ImageError(
@@ -40,6 +49,7 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     source = image
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
+    image = _usable(image, name)
     kept = carried(image, name)
     icc = image.info.get("icc_profile")
     if image.mode in DEEP_MODES:
@@ -189,6 +199,27 @@ def _levels(deep: Deep, icc: bytes | None, kept: dict[str, Any], name: str) -> P
     return Picture(pixels, name, depth, give_back)
 
 
+def _usable(image: Image.Image, name: str) -> Image.Image:
+    """The image, without a transparency that makes no sense for its mode."""
+    if "transparency" not in image.info:
+        return image
+    key = image.info["transparency"]
+    try:
+        if image.mode in DEEP_MODES:
+            operator.index(key)
+        else:
+            image.crop((0, 0, 1, 1)).convert("RGBA")
+    except Exception:  # whatever Pillow makes of it
+        warnings.warn(
+            f"{name}: its transparency, {reprlib.repr(key)}, cannot be used and is left out",
+            ImageWarning,
+            stacklevel=2,
+        )
+        image = image.copy()
+        del image.info["transparency"]
+    return image
+
+
 def _split(image: Image.Image) -> tuple[str, Image.Image | None]:
     """The mode without transparency, L, RGB or CMYK; and the transparency."""
     mode = "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
@@ -208,6 +239,7 @@ def _pixels(image: Image.Image, mode: str) -> Tensor:
     rows = max(1, BAND_PIXELS // max(1, image.width))
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        band.info.pop("transparency", None)  # it is no part of the colours
         if band.mode == "La":
             band = band.convert("LA")
         band = band if band.mode == mode else band.convert(mode)
