@@ -279,6 +279,15 @@ def test_decoded_bytes_are_bounded_by_the_pixels_allowed():
         check_bytes(10, 10, 9, "x", 100)
 
 
+def test_one_large_tile_of_jpeg_2000_is_refused_and_many_small_ones_are_not():
+    plain = saved("JPEG2000", Image.fromarray(GREY).convert("RGB"))  # 12 bytes a pixel, in one tile
+    tiled = saved("JPEG2000", Image.fromarray(GREY).convert("RGB"), tile_size=(16, 16))
+    assert images.read(tiled, max_pixels=GREY.size).pixels.shape[-2:] == GREY.shape
+    assert images.read(plain, max_pixels=2 * GREY.size).pixels.shape[-2:] == GREY.shape
+    with pytest.raises(images.ImageError, match="48 x 40 values of 12 bytes"):
+        images.read(plain, max_pixels=GREY.size)
+
+
 def ico_of(picture: Image.Image) -> bytes:
     data = saved("PNG", picture)
     return struct.pack("<HHHBBBBHHII", 0, 1, 1, 48, 40, 0, 0, 1, 32, len(data), 22) + data

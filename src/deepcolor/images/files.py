@@ -1,5 +1,6 @@
 """Pictures from files, bytes and file objects."""
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit
 # TIFF 6.0
 TIFF_WIDTH, TIFF_LENGTH, TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLES = 256, 257, 258, 262, 277
 TIFF_TILE_WIDTH, TIFF_TILE_LENGTH, TIFF_SUBFILE = 322, 323, 254
+JPEG2000_SIZ = b"\xff\x4f\xff\x51"  # ISO 15444-1, A.5: sizes of picture and tiles follow
+JPEG2000_HEADER = 1 << 22  # bytes; boxes with profiles may stand before
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
 LARGE_TILE = 1 << 24  # pixels; a larger one does not belong to a smaller picture
 MOST_PAGES = 10_000  # a file that says more is damaged
@@ -139,6 +142,8 @@ def _picture(
     check_size(image.height, image.width, name, max_pixels)
     if image.format == "TIFF":
         _check_blocks(image, name, max_pixels)
+    elif image.format == "JPEG2000":
+        _check_planes(file, name, max_pixels)
     deep = _read_deep(file, image, page, name, max_pixels)
     if deep is not None:
         return read_deep(deep, image, name)
@@ -161,6 +166,18 @@ def _check_blocks(image: Image.Image, name: str, max_pixels: int | None) -> None
             raise ImageError(
                 f"{name} is damaged: {width} x {height} pixels in tiles of {tile[0]} x {tile[1]}"
             )
+
+
+def _check_planes(file: IO[bytes], name: str, max_pixels: int | None) -> None:
+    """Refuse a JPEG 2000 file of a tile too large: OpenJPEG takes 4 bytes for each of its values."""
+    file.seek(0)
+    start = file.read(JPEG2000_HEADER)
+    at = start.find(JPEG2000_SIZ)
+    sizes = start[at + 8 : at + 42]
+    if at < 0 or len(sizes) < 34:
+        return
+    width, height, _, _, tile_width, tile_height, _, _, planes = struct.unpack(">8IH", sizes)
+    check_bytes(min(height, tile_height), min(width, tile_width), 4 * planes, name, max_pixels)
 
 
 def _read_deep(
