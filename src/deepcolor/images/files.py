@@ -169,7 +169,7 @@ def _check_blocks(image: Image.Image, name: str, max_pixels: int | None) -> None
 
 
 def _check_planes(file: IO[bytes], name: str, max_pixels: int | None) -> None:
-    """Refuse a JPEG 2000 file of a tile too large: OpenJPEG takes 4 bytes for each of its values."""
+    """Refuse a JPEG 2000 file of too large a tile: OpenJPEG takes 4 bytes for each value."""
     file.seek(0)
     start = file.read(JPEG2000_HEADER)
     at = start.find(JPEG2000_SIZ)
