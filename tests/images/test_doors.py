@@ -268,15 +268,36 @@ def tiff(**tags: int) -> bytes:
 
 def test_tiles_larger_than_the_picture_are_refused_before_they_are_decoded():
     assert grey(tiff()).shape == (8, 8)
-    with pytest.raises(images.ImageError, match=r"8 x 8 pixels in tiles of 40000 x 40000"):
+    with pytest.raises(
+        images.ImageError, match=r"tiles of 40000 x 40000 pixels for a picture of 8 x 8"
+    ):
         images.read(tiff(tile_width=40000, tile_length=40000))
 
 
 def test_decoded_bytes_are_bounded_by_the_pixels_allowed():
-    check_bytes(10, 10, 8, "x", 100)
-    check_bytes(10, 10, 9000, "x", None)
-    with pytest.raises(images.ImageError, match=r"x is too large.*9 bytes.*max_pixels= raises it"):
-        check_bytes(10, 10, 9, "x", 100)
+    check_bytes(800, "x", 100)
+    check_bytes(900_000, "x", None)
+    with pytest.raises(images.ImageError, match=r"x is too large.*8 bytes.*max_pixels= raises it"):
+        check_bytes(900, "x", 100)
+
+
+def test_a_jpeg_that_is_shorter_than_its_size_can_be_is_refused():
+    """libjpeg pads with grey what is missing."""
+    data = bytearray(saved("JPEG", Image.fromarray(GREY)))
+    at = data.index(b"\xff\xc0")
+    assert images.read(bytes(data)).pixels.shape[-2:] == GREY.shape
+    data[at + 5 : at + 9] = struct.pack(">HH", 22000, 22000)
+    with pytest.raises(images.ImageError, match="22000 x 22000 pixels cannot lie in"):
+        images.read(bytes(data))
+
+
+def test_one_large_tile_of_jpeg_2000_is_refused_and_many_small_ones_are_not():
+    plain = saved("JPEG2000", Image.fromarray(GREY).convert("RGB"))  # 12 bytes a pixel, in one tile
+    tiled = saved("JPEG2000", Image.fromarray(GREY).convert("RGB"), tile_size=(16, 16))
+    assert images.read(tiled, max_pixels=GREY.size).pixels.shape[-2:] == GREY.shape
+    assert images.read(plain, max_pixels=2 * GREY.size).pixels.shape[-2:] == GREY.shape
+    with pytest.raises(images.ImageError, match="too large"):
+        images.read(plain, max_pixels=GREY.size)
 
 
 def ico_of(picture: Image.Image) -> bytes:

@@ -1,5 +1,7 @@
 """Pictures from files, bytes and file objects."""
 
+import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from deepcolor.files import shown
 from deepcolor.images.decoding import ImageWarning, decoding
 from deepcolor.images.formats import UnreadableError, open_image
 from deepcolor.images.levels import Deep
-from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_size
+from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_bytes, check_size
 from deepcolor.images.pil import read_deep, read_pil
 from deepcolor.images.tiff import beyond_pillow, check_tiff, read_tiff
 from deepcolor.opening import NoFileError, open_file
@@ -24,6 +26,8 @@ __all__ = ["read_bytes", "read_file", "read_pages"]
 PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit depth, colour type
 TIFF_SUBFILE = 254  # TIFF 6.0
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
+JPEG2000_SIZ = b"\xff\x4f\xff\x51"  # ISO 15444-1, A.5: sizes of picture and tiles follow
+JPEG2000_HEADER = 1 << 22  # bytes; boxes with profiles may stand before
 MOST_PAGES = 10_000  # a file that says more is damaged
 
 
@@ -136,10 +140,40 @@ def _picture(
     file: IO[bytes], image: Image.Image, page: int, name: str, max_pixels: int | None
 ) -> Picture:
     check_size(image.height, image.width, name, max_pixels)
+    if image.format == "JPEG2000":
+        _check_planes(file, name, max_pixels)
+    elif image.format in ("JPEG", "MPO"):
+        _check_length(file, image, name)
     deep = _read_deep(file, image, page, name, max_pixels)
     if deep is not None:
         return read_deep(deep, image, name)
     return read_pil(image, name, max_pixels)
+
+
+def _check_planes(file: IO[bytes], name: str, max_pixels: int | None) -> None:
+    """Refuse a JPEG 2000 file of too large a tile: OpenJPEG takes 4 bytes for each value."""
+    file.seek(0)
+    start = file.read(JPEG2000_HEADER)
+    at = start.find(JPEG2000_SIZ)
+    sizes = start[at + 8 : at + 42]
+    if at < 0 or len(sizes) < 34:
+        return
+    width, height, _, _, tile_width, tile_height, _, _, planes = struct.unpack(">8IH", sizes)
+    count = min(height, tile_height) * min(width, tile_width) * 4 * planes
+    check_bytes(count, name, max_pixels)
+
+
+def _check_length(file: IO[bytes], image: Image.Image, name: str) -> None:
+    """Refuse a JPEG with less than a bit for each block of 8 x 8 pixels.
+
+    libjpeg would fill up what is missing with grey, and say nothing.
+    """
+    blocks = -(-image.width // 8) * -(-image.height // 8)
+    if 8 * file.seek(0, os.SEEK_END) < blocks:
+        raise ImageError(
+            f"{name} is damaged or truncated: {image.width} x {image.height} pixels cannot lie in"
+            f" {file.tell()} bytes of JPEG"
+        )
 
 
 def _read_deep(
