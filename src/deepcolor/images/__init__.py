@@ -19,8 +19,9 @@ from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.files import read_bytes, read_file, read_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
-from deepcolor.images.result import ColorizedImage, format_of, write_beside
+from deepcolor.images.result import ColorizedImage, format_of
 from deepcolor.images.tiff import write_tiff
+from deepcolor.writing import write_beside
 
 __all__ = [
     "MAX_PIXELS",

@@ -2,9 +2,7 @@
 
 import os
 import struct
-import tempfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,8 +11,9 @@ from PIL import Image, PngImagePlugin
 
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
+from deepcolor.writing import write_beside
 
-__all__ = ["ColorizedImage", "format_of", "write_beside"]
+__all__ = ["ColorizedImage", "format_of"]
 
 QUALITY = 95  # of JPEG, without chroma subsampling: chroma is what we made
 LOSSY = {"JPEG": QUALITY, "WEBP": 90, "AVIF": 85, "HEIF": 85}  # about the same file size
@@ -129,21 +128,6 @@ def format_of(path: Path) -> str:
             " .png, .jpg, .webp, .avif and .tif work"
         )
     return kind
-
-
-def write_beside(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file whole or not at all: beside its place, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)  # mkstemp's files are private
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _shown(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
