@@ -83,7 +83,8 @@ class Published(About):
     """"package:NAME" for a file in the wheel, or the address of a file to download: https, or
     http of this machine by number (http://127.0.0.1:PORT/...), as tests serve it."""
     sha256: str
-    """All 64 hex digits."""
+    """All 64 hex digits. Of others' files PyTorch's names tell the first eight; the rest, and the
+    sizes, are what several public projects that use the same files state."""
     size: int = 0
     """In bytes, of a file to download: not one more is taken."""
 
