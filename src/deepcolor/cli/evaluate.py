@@ -183,7 +183,7 @@ def check_target(file: str | None) -> None:
 
 def write_text(file: str, text: str) -> None:
     """Write a file whole or not at all; - is standard output."""
-    from deepcolor.images.result import write_beside
+    from deepcolor.files import write_beside
 
     if file == STDIO:
         typer.echo(text, nl=False)

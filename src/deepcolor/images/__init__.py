@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from deepcolor.files import shown
+from deepcolor.files import shown, write_beside
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.decoding import ImageWarning
 from deepcolor.images.files import read_bytes, read_file, read_pages
@@ -24,7 +24,7 @@ from deepcolor.images.metadata import without_location
 from deepcolor.images.pages import write_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
-from deepcolor.images.result import ColorizedImage, format_of, write_beside
+from deepcolor.images.result import ColorizedImage, format_of
 
 __all__ = [
     "MAX_PIXELS",

@@ -15,7 +15,7 @@ from deepcolor.images.levels import bands
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
 
-__all__ = ["ColorizedImage", "format_of", "write_beside"]
+__all__ = ["ColorizedImage", "format_of"]
 
 QUALITY = 95  # of JPEG, without chroma subsampling: chroma is what we made
 LOSSY = {"JPEG": QUALITY, "WEBP": 90, "AVIF": 85, "HEIF": 85}  # about the same file size

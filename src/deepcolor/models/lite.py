@@ -75,6 +75,7 @@ class Lite(ClassificationColorizer):
     stride: ClassVar[int] = 32
     grain: ClassVar[int] = 4
     accepts: ClassVar[tuple[type, ...]] = (Hints,)
+    unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights", "trains")
     network: LiteNetwork
 
     def __init__(
