@@ -20,6 +20,7 @@ from PIL import Image
 from deepcolor import images
 from deepcolor.cli.batch import Settings, colour_all
 from deepcolor.cli.colorize import default_jobs
+from deepcolor.cli.naming import Naming
 from deepcolor.cli.plan import plan
 from deepcolor.inference import Predictor
 
@@ -59,7 +60,7 @@ def stages(predictor: Predictor, photo: Path, target: Path) -> list[float]:
 def seconds(predictor: Predictor, folder: Path, kind: str, jobs: int) -> float:
     """Of colouring the folder, by the code of `deepcolor colorize --jobs`; results are removed."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        todo = plan([str(folder)], out, kind, False, False, images.writable)
+        todo = plan([str(folder)], out, Naming(kind), False, False, images.writable)
         start = time.perf_counter()
         outcomes = list(colour_all(predictor, todo.tasks, Settings(), jobs, threading.Event()))
         taken = time.perf_counter() - start

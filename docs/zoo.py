@@ -47,7 +47,7 @@ def checkpoint_text(name: str, checkpoint: Checkpoint) -> str:
         ("trained on", checkpoint.trained_on),
         ("source", checkpoint.source),
         ("file", f"`{checkpoint.file}`, {origin}"),
-        ("sha256", f"`{checkpoint.sha256}`" + ("" if len(checkpoint.sha256) == 64 else " ...")),
+        ("sha256", f"`{checkpoint.sha256}`"),
         ("settings", ", ".join(f"{k}={v!r}" for k, v in checkpoint.hparams.items()) or "-"),
     ]
     figures = "Not measured."
@@ -94,9 +94,14 @@ the tests.
 
 `deepcolor.load_model(NAME)` loads one, `deepcolor models --long` lists them. Those that are not in
 the wheel are downloaded on first use into the folder `DEEPCOLOR_HOME`, or else the platform's cache
-folder for deepcolor. A broken download goes on where it broke. Of files that others published, the
-eight hex digits of the sha256 that their names tell are checked: enough against damage, not against
-malice, so nothing in such a file is run. Without a network, put the file into that folder by hand.
+folder for deepcolor. A broken download goes on where it broke. Addresses are https, and a file is
+taken only with the whole sha256 and not a byte more than the size that the table names; nothing in
+it is run. Without a network, put the file into that folder by hand.
+
+A weights file says itself which model to build, and may be a stranger's: it sets only arguments
+that the class takes and does not list in `unsaved` (paths of files), of the kinds that the
+signature says, and its tensors are held against that model's shapes before they take memory.
+`load_model` also takes a folder by `save_pretrained` and a checkpoint of Lightning (`best.ckpt`).
 
 `deepcolor.save_pretrained(model, FOLDER, about)` writes weights and a model card,
 `deepcolor.push_to_hub(model, "OWNER/NAME", about)` uploads them to the Hugging Face Hub, and

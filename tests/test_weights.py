@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+import stat
 from importlib import resources
 
 import pytest
@@ -87,7 +89,7 @@ def test_a_half_size_file_holds_the_same_network_to_half_precision(tmp_path):
 
 
 def test_unknown_names_list_what_there_is():
-    with pytest.raises(ValueError, match=r"'lite\.fotos'; there are: .*lite\.photos"):
+    with pytest.raises(ValueError, match=r"'lite\.fotos'; did you mean 'lite\.photos'\? there are"):
         load_model("lite.fotos")
     with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
         load_model("none.safetensors")
@@ -128,7 +130,7 @@ def test_weights_that_do_not_fit_are_listed_ten_at_most(lite_file, tmp_path):
 def test_files_of_another_kind_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"nonsense, and more of it")
-    with pytest.raises(WeightsError, match="no deepcolor header"):
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
         load_model(path)
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="no deepcolor header"):
@@ -149,7 +151,7 @@ def test_settings_of_a_newer_version_are_named(lite_file, tmp_path):
     header = {"deepcolor": json.dumps({"model": "lite", "hparams": {"aura": 1, "mix": 0.5}})}
     path = tmp_path / "new.safetensors"
     save_file(load_file(lite_file), path, metadata=header)
-    with pytest.raises(WeightsError, match=r"'lite' that this version.*: aura; a newer version"):
+    with pytest.raises(WeightsError, match=r"Lite that this version.*: 'aura'; a newer version"):
         load_model(path)
 
 
@@ -174,10 +176,50 @@ def test_saving_leaves_nothing_half_written(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(files, "save_file", fail)
+    monkeypatch.setattr(files, "tensors_as_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         save_model(create_model("lite"), path)
     assert path.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ValueError, match=r"end in \.safetensors"):
         save_model(create_model("lite"), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lite", r"'lite' is a model, not trained weights: did you mean 'lite\.photos'\?"),
+        ("Lite", r"did you mean 'lite\.photos'\?"),
+        ("siggraph17", r"did you mean 'siggraph17\.caffe'\?"),
+        ("iizuka16", r"no weights of it are published; create_model\('iizuka16'\) makes one"),
+        ("lite-photos", r"did you mean 'lite\.photos'\?"),
+        ("Lite Photos", r"did you mean 'lite\.photos'\?"),
+        ("eccv16_cafe", r"did you mean 'eccv16\.caffe'\?"),
+        ("me/postcards", "if it is on the Hugging Face Hub, say 'hf-hub:me/postcards'"),
+        ("mine.pth", r"which model to build; make it, and call load_weights\(model, path\)"),
+        ("", "no checkpoint named ''"),
+        ("magic", "no checkpoint named 'magic'; there are: "),
+    ],
+)
+def test_near_misses_say_what_may_have_been_meant(name, said):
+    with pytest.raises(ValueError, match=said):
+        load_model(name)
+
+
+def test_a_folder_by_save_pretrained_is_loaded_by_its_path(lite_file, tmp_path):
+    folder = tmp_path / "postcards"
+    folder.mkdir()
+    lite_file.rename(folder / "model.safetensors")
+    assert load_model(folder, lr=1e-5).temperature == 0.6
+    assert not load_model(str(folder)).training
+    with pytest.raises(FileNotFoundError, match=r"below it there is .*postcards/model\.safetens"):
+        load_model(tmp_path)
+
+
+def test_weights_have_the_rights_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o077)
+    try:
+        path = save_model(create_model("simple_cnn"), tmp_path / "w.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

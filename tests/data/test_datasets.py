@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import tarfile
 import warnings
@@ -150,3 +151,12 @@ def test_places_without_photographs_are_refused(tmp_path):
         pass
     with pytest.raises(ValueError, match=r"empty\.tar"):
         open_photos(tmp_path / "empty.tar")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_among_the_photographs_is_damage_and_no_wait(photo_folder):
+    os.mkfifo(photo_folder / "cat" / "pipe.jpg")
+    photos = PhotoFolder(photo_folder)
+    (index,) = [number for number, name in enumerate(photos.names) if name.endswith("pipe.jpg")]
+    with pytest.raises(DamagedPhotoError, match=r"pipe\.jpg .*is a named pipe, not a file"):
+        photos.picture(index)

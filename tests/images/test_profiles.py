@@ -143,11 +143,25 @@ def test_a_profile_of_another_kind_than_the_picture_is_left_aside():
     assert np.array_equal(picture.pixels[0, 0].numpy(), RAMP)
 
 
-def test_a_profile_that_cannot_be_used_is_an_error_with_a_remedy():
-    image = Image.fromarray(RAMP)
-    image.info["icc_profile"] = b"rubbish" * 40
-    with pytest.raises(deepcolor.ImageError, match=r"profile that cannot be used.*delete info"):
-        images.read(image)
+@pytest.mark.parametrize("icc", [b"rubbish" * 40, grey_profile(1.8)[:150], "words", 7])
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_a_profile_that_cannot_be_used_is_left_aside_with_a_warning(mode, icc):
+    image = Image.fromarray(RAMP) if mode != "I;16" else Image.fromarray(RAMP.astype(np.uint16))
+    image = image.convert(mode) if image.mode != mode else image
+    want = images.read(image).pixels
+    image.info["icc_profile"] = icc
+    with pytest.warns(images.ImageWarning, match=r"PIL image 256 x 3 has a colour profile .* sRGB"):
+        picture = images.read(image)
+    assert torch.equal(picture.pixels, want)
+
+
+def test_colours_of_a_picture_with_a_damaged_profile_are_srgb():
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    damaged = bytearray(wide_profile("adobe"))
+    damaged[len(damaged) // 2 :] = bytes(len(damaged) - len(damaged) // 2)
+    with pytest.warns(images.ImageWarning, match="profile that cannot be used"):
+        picture = images.read_colours(with_profile(Image.fromarray(rgb), bytes(damaged)))
+    assert np.array_equal(picture.pixels[0].permute(1, 2, 0).numpy(), rgb)
 
 
 def test_the_result_of_a_profiled_picture_says_srgb():

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,7 +9,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms.v2.functional import pil_to_tensor
 
+from deepcolor.data import open_photos
+from deepcolor.data.parts import PhotoPart
 from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 from deepcolor.training import PictureGrid, PictureWriter, StepSeeds, WeightEMA, blend
@@ -186,3 +190,28 @@ def test_predictions_are_written_as_pictures(model, tmp_path):
         assert image.size == (32, 32)
         shown = torch.tensor(image.getpixel((5, 7)))
     assert (shown - 255 * coloured[1, :, 7, 5]).abs().max() <= 1  # rounded to bytes
+
+
+def test_predictions_have_the_names_of_their_photographs(model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    long = "l" * 240
+    for name in ("grandma.png", "harbour at dusk.png", "Zoë.png", f"{long}.png"):
+        Image.new("RGB", (32, 32), (len(name), 90, 60)).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no picture")
+    photos = open_photos(folder)
+    damaged = torch.zeros(5, dtype=torch.uint8)
+    part = PhotoPart(photos, [4, 3, 2, 1, 0], pil_to_tensor, damaged)
+    writer = PictureWriter(tmp_path / "out")
+    trainer = Trainer(logger=False, enable_progress_bar=False, accelerator="cpu", callbacks=writer)
+    coloured = torch.cat(trainer.predict(model, DataLoader(part, 2)))
+    wanted = {
+        f"{place:06}-{Path(photos.names[index]).stem[:200]}.png": coloured[place]
+        for place, index in enumerate(part.indices)
+        if "broken" not in photos.names[index]  # another was coloured in its place
+    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(wanted)
+    for name, rgb in wanted.items():
+        with Image.open(tmp_path / "out" / name) as image:
+            shown = torch.tensor(image.getpixel((5, 7)))
+        assert (shown - 255 * rgb[:, 7, 5]).abs().max() <= 1  # rounded to bytes

@@ -126,15 +126,36 @@ def test_two_processes_give_the_figures_of_one(train, unbroken, home, common, mo
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
-def test_a_run_can_be_tested_and_used_by_its_config(unbroken, home, monkeypatch, capfd):
+def test_a_run_can_be_tested_and_used_by_its_config(
+    unbroken, home, same_photos, monkeypatch, capfd
+):
     monkeypatch.chdir(home)
     parts = ["--config", str(unbroken / "config.yaml"), "--data.held_out", "null"]
     start(["test", *parts, "--ckpt_path", "best"])
     assert set(figures(capfd.readouterr().out)) == {n.replace("val", "test") for n in FIGURES}
     start(["predict", *parts, "--ckpt_path", "best", "--output", "coloured"])
     (file,) = (home / "coloured").iterdir()
+    photograph = file.stem.removeprefix("000000-")
+    assert photograph in {path.stem for path in same_photos.rglob("*")}
     with Image.open(file) as image:
         assert image.size == (32, 32)
+
+
+@pytest.mark.slow
+def test_the_best_weights_of_a_run_can_be_used_from_the_shell(unbroken, tmp_path):
+    by_file = load_model(unbroken / "best.safetensors").network.state_dict()
+    by_checkpoint = load_model(unbroken / "checkpoints" / "best.ckpt").network.state_dict()
+    assert all(torch.equal(value, by_checkpoint[key]) for key, value in by_file.items())
+    Image.new("L", (40, 40), 99).save(tmp_path / "old.png")
+    for new, weights in (("a.png", "best.safetensors"), ("b.png", "checkpoints/best.ckpt")):
+        photo, place = tmp_path / "old.png", tmp_path / new
+        done = subprocess.run(
+            [COMMAND, "colorize", photo, "-m", unbroken / weights, "-o", place],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True,
+            check=False, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 @pytest.mark.parametrize(

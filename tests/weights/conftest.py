@@ -21,6 +21,8 @@ class Server:
     """Bytes after which the next connections break, one a connection."""
     ranges: bool = True
     """Whether Range is honoured."""
+    redirect: str | None = None
+    """Where all requests are sent on to."""
     gate: threading.Event = field(default_factory=threading.Event)
     """Answers wait for it."""
 
@@ -32,6 +34,11 @@ def server() -> Iterator[Server]:
             served.gate.wait(30)
             wanted = self.headers.get("Range")
             served.requests.append((self.path, wanted))
+            if served.redirect is not None:
+                self.send_response(302)
+                self.send_header("Location", served.redirect)
+                self.end_headers()
+                return
             blob = served.files.get(self.path.rsplit("/", 1)[-1])
             if blob is None:
                 self.send_error(404)

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pooch
 import pytest
 
-from deepcolor.weights import CHECKPOINTS, DownloadError, WeightsError, weights_folder
+from deepcolor.weights import CHECKPOINTS, DownloadError, WeightsError, download, weights_folder
 from deepcolor.weights.download import BLOCK, fetch
 
 FILE = "weights-00000000.pth"
@@ -19,8 +20,9 @@ BLOB = bytes(range(256)) * 5000  # 1.28 MB: several blocks
 DIGEST = hashlib.sha256(BLOB).hexdigest()
 
 
-def at(address: str, sha256: str = DIGEST[:8]):
-    return replace(CHECKPOINTS["eccv16.caffe"], location=f"{address}/{FILE}", sha256=sha256)
+def at(address: str, file: str = FILE):
+    entry = CHECKPOINTS["eccv16.caffe"]
+    return replace(entry, location=f"{address}/{file}", sha256=DIGEST, size=len(BLOB))
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_part_that_is_whole_needs_no_more_bytes(server, checkpoint, home, extr
     home.mkdir()
     (home / f"{FILE}.part").write_bytes(BLOB + extra)
     assert fetch("x.y", checkpoint).read_bytes() == BLOB
-    assert len(server.requests) == (2 if extra else 1)
+    assert len(server.requests) == (1 if extra else 0)
 
 
 def test_a_missing_file_is_asked_for_once_and_named(server, home):
@@ -142,14 +144,78 @@ def test_offline_nothing_is_asked_and_a_file_put_there_by_hand_is_taken(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is full")
-def test_a_full_disk_is_reported_and_leaves_no_file(server, checkpoint, home):
-    home.mkdir()
-    (home / f"{FILE}.part").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=r"No space left on device.*DEEPCOLOR_HOME"):
-        fetch("x.y", checkpoint)
-    assert not (home / FILE).exists()
-    (home / f"{FILE}.part").unlink()
+def test_a_full_disk_is_reported_and_leaves_no_file(server, checkpoint, home, monkeypatch):
+    with monkeypatch.context() as patched:
+        full = partial(open, "/dev/full", "wb", buffering=0)
+        patched.setattr(download, "_open_part", lambda *_: full())
+        with pytest.raises(DownloadError, match=r"No space left on device.*DEEPCOLOR_HOME"):
+            fetch("x.y", checkpoint)
+    assert names(home) == set()
     assert fetch("x.y", checkpoint).read_bytes() == BLOB
+
+
+@pytest.mark.parametrize("kind", ["symlink", "link to nothing", "hard link"])
+def test_a_link_in_a_shared_folder_is_replaced_and_what_it_names_is_not_touched(
+    server, checkpoint, home, tmp_path, kind
+):
+    home.mkdir()
+    victim, part = tmp_path / "victim", home / f"{FILE}.part"
+    victim.write_bytes(b"precious")
+    if kind == "hard link":
+        os.link(victim, part)
+    else:
+        part.symlink_to(victim if kind == "symlink" else tmp_path / "nothing")
+    assert fetch("x.y", checkpoint).read_bytes() == BLOB
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "nothing").exists()
+    assert server.requests == [(f"/{FILE}", None)]
+
+
+def test_a_link_that_appears_between_two_connections_is_not_followed(
+    server, checkpoint, home, tmp_path, monkeypatch
+):
+    victim, part = tmp_path / "victim", home / f"{FILE}.part"
+    victim.write_bytes(b"precious")
+    server.cuts = [3 * BLOCK]
+    opened = download._open_part
+
+    def swapped(path, go_on):
+        if go_on:  # it was looked at already
+            part.unlink()
+            part.symlink_to(victim)
+        return opened(path, go_on)
+
+    monkeypatch.setattr(download, "_open_part", swapped)
+    with pytest.raises(DownloadError, match="could not be downloaded"):
+        fetch("x.y", checkpoint)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_lock_that_is_a_link_is_not_followed(server, checkpoint, home, tmp_path):
+    home.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (home / f"{FILE}.lock").symlink_to(victim)
+    with pytest.raises(DownloadError, match="could not be downloaded"):
+        fetch("x.y", checkpoint)
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_not_a_byte_more_is_kept_than_was_published(server, checkpoint, home, ranges):
+    server.files[FILE] = BLOB + bytes(100 * BLOCK)
+    server.ranges = ranges
+    server.cuts = [5 * BLOCK] if ranges else []
+    with pytest.raises(WeightsError, match=r"more than the 1,280,000 bytes that were published"):
+        fetch("x.y", checkpoint)
+    assert names(home) == set()
+
+
+def test_a_server_that_leads_away_from_encryption_is_not_followed(server, checkpoint, home):
+    server.redirect = "http://example.org/elsewhere.pth"
+    with pytest.raises(DownloadError, match=r"http://example\.org/elsewhere\.pth is not https"):
+        fetch("x.y", checkpoint)
+    assert names(home) == set()
 
 
 @pytest.fixture
@@ -187,10 +253,12 @@ def test_two_processes_at_once_download_once(server, checkpoint, home):
     code = (
         "import sys; from dataclasses import replace\n"
         "from deepcolor.weights import CHECKPOINTS; from deepcolor.weights.download import fetch\n"
-        "c = replace(CHECKPOINTS['eccv16.caffe'], location=sys.argv[1], sha256=sys.argv[2])\n"
+        "c = CHECKPOINTS['eccv16.caffe']\n"
+        "c = replace(c, location=sys.argv[1], sha256=sys.argv[2], size=int(sys.argv[3]))\n"
         "print('asks', flush=True); print(fetch('x.y', c))"
     )
-    command = [sys.executable, "-c", code, checkpoint.location, checkpoint.sha256]
+    known = [checkpoint.location, checkpoint.sha256, str(checkpoint.size)]
+    command = [sys.executable, "-c", code, *known]
     server.gate.clear()  # until both ask
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for one in both:

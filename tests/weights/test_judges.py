@@ -30,6 +30,7 @@ def publish(server, monkeypatch, judge: str, state: dict) -> str:
         entry,
         location=f"{server.address}/{entry.file}",
         sha256=hashlib.sha256(blob).hexdigest(),
+        size=len(blob),
     )
     monkeypatch.setattr(judges, "JUDGES", {**judges.JUDGES, judge: moved})
     return entry.file

@@ -40,7 +40,8 @@ def serve(server, home, monkeypatch):
         local = replace(
             published,
             location=f"{server.address}/{published.file}",
-            sha256=hashlib.sha256(blob).hexdigest()[:8],
+            sha256=hashlib.sha256(blob).hexdigest(),
+            size=len(blob),
         )
         monkeypatch.setattr(weights, "CHECKPOINTS", {name: local})
 
@@ -134,7 +135,6 @@ BAD = {
     "pickled code": (lambda path: saved({"weight": Trap(path)}), "may be code, and is not read"),
     "bare pickle": (lambda path: pickle.dumps(Trap(path), protocol=2), "may be code"),
     "text": (lambda _: b"<html>not here</html>", "more than tensors|not a readable PyTorch file"),
-    "nothing": (lambda _: b"", "not a readable PyTorch file"),
     "cut short": (lambda _: saved({"w": torch.zeros(999)})[:-99], "not a readable PyTorch file"),
     "a list": (lambda _: saved([torch.zeros(1)]), "maps names to tensors"),
     "numbers": (lambda _: saved({"weight": 3}), "maps names to tensors"),

@@ -4,6 +4,7 @@ from torch import nn
 
 from deepcolor.models import MODELS, create_model
 from deepcolor.weights import CHECKPOINTS, DEFAULT, About, Checkpoint
+from deepcolor.weights.judges import JUDGES
 from deepcolor.weights.licenses import backbone_licenses, check_backbones
 from deepcolor.weights.table import COMMERCIAL
 
@@ -21,7 +22,7 @@ def test_the_published_files_are_those_of_the_releases():
         checkpoint = CHECKPOINTS[name]
         assert checkpoint.location.startswith("https://")
         assert checkpoint.license == "BSD-2-Clause"
-        assert checkpoint.file == f"{checkpoint.file.rsplit('-', 1)[0]}-{checkpoint.sha256}.pth"
+        assert checkpoint.file.endswith(f"-{checkpoint.sha256[:8]}.pth")  # as PyTorch names them
 
 
 def test_published_weights_decode_as_their_release():
@@ -29,26 +30,39 @@ def test_published_weights_decode_as_their_release():
     assert CHECKPOINTS["siggraph17.caffe"].hparams == {"mask_offset": 0.0}
 
 
-def test_a_hash_is_compared_as_far_as_it_is_known():
-    short = CHECKPOINTS["eccv16.caffe"]
-    assert short.matches("9b330a0b" + 56 * "0")
-    assert not short.matches("9b330a0c" + 56 * "0")
-    whole = CHECKPOINTS[DEFAULT]
-    assert not whole.matches(whole.sha256[:-1] + ("0" if whole.sha256[-1] != "0" else "1"))
+@pytest.mark.parametrize("judge", sorted(JUDGES))
+def test_the_judges_are_known_whole_too(judge):
+    assert JUDGES[judge].file.endswith(f"-{JUDGES[judge].sha256[:8]}.pth")
+
+
+DIGEST = 64 * "a"
 
 
 @pytest.mark.parametrize(
-    ("location", "sha256"),
+    ("location", "sha256", "size", "said"),
     [
-        ("package:x.safetensors", "12345678"),  # ours are known whole
-        ("https://example.org/x.pth", "1234567"),
-        ("https://example.org/x.pth", "1234567G"),
-        ("https://example.org/x.pth", ""),
+        ("package:x.safetensors", "12345678", 0, "is no sha256"),
+        ("https://example.org/x.pth", "12345678", 9, "is no sha256 of 64"),  # as names tell it
+        ("https://example.org/x.pth", 64 * "G", 9, "is no sha256"),
+        ("https://example.org/x.pth", "", 9, "is no sha256"),
+        ("https://example.org/x.pth", DIGEST, 0, "size is missing"),
+        ("http://example.org/x.pth", DIGEST, 9, "over https alone"),
+        ("http://127.0.0.1.example.org/x.pth", DIGEST, 9, "over https alone"),
+        ("http://127.0.0.1:9@example.org/x.pth", DIGEST, 9, "over https alone"),
+        ("ftp://example.org/x.pth", DIGEST, 9, "over https alone"),
+        ("file:///etc/passwd", DIGEST, 9, "over https alone"),
     ],
 )
-def test_a_checkpoint_without_a_hash_is_refused(location, sha256):
-    with pytest.raises(ValueError, match="is no sha256"):
-        Checkpoint(location=location, sha256=sha256, model="lite", hparams={}, **KNOWN)
+def test_a_file_that_could_be_another_is_refused(location, sha256, size, said):
+    known = {"model": "lite", "hparams": {}, **KNOWN}
+    with pytest.raises(ValueError, match=said):
+        Checkpoint(location=location, sha256=sha256, size=size, **known)
+
+
+def test_this_machine_may_serve_without_encryption():
+    known = {"model": "lite", "hparams": {}, **KNOWN}
+    for host in ("127.0.0.1:8000", "[::1]:8000"):
+        Checkpoint(location=f"http://{host}/x.pth", sha256=DIGEST, size=9, **known)
 
 
 def test_weights_say_their_licence_and_what_their_figures_were_measured_on():

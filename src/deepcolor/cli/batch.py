@@ -3,17 +3,22 @@
 import queue
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
 
 from deepcolor import images
-from deepcolor.cli.plan import Task, is_lossy
+from deepcolor.cli.comparison import before, side_by_side
+from deepcolor.cli.films import is_film
+from deepcolor.cli.naming import Task, is_lossy
+from deepcolor.files import shown
 from deepcolor.inference import Options, Predictor
 
 __all__ = ["Outcome", "Settings", "colour_all"]
@@ -22,26 +27,54 @@ POLL = 0.2  # seconds; where waiting for a lock cannot be interrupted, Ctrl-C ta
 PAGES = (".tif", ".tiff")  # formats that hold several pictures
 
 
-@dataclass(frozen=True)
+FORESEEN = (ValueError, TypeError, OSError)  # their messages say enough
+FILM = (
+    "{} is a film; this command colours photographs. Films are not supported yet: `deepcolor video`"
+    " is planned for them"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How to read, colour and save.
 
     Attributes:
         options: how to colour.
-        sample: draw the colouring of that seed; None for the expected one.
+        sample: seed of the colourings that are drawn; None for the expected one, or for 0 if there
+            are several `samples`.
+        samples: how many colourings of each photograph.
         max_pixels: as of `images.read`.
         file_quality: as of `images.save`.
+        strip_location: as of `colorize`.
     """
 
     options: Options = field(default_factory=Options)
     sample: int | None = None
+    samples: int = 1
     max_pixels: int | None = images.MAX_PIXELS
     file_quality: int | None = None
+    strip_location: bool = False
+
+    @property
+    def drawn(self) -> int | None:
+        """How many colourings are drawn; None for the expected one."""
+        return None if self.sample is None and self.samples == 1 else self.samples
 
     def check(self, predictor: Predictor) -> None:
-        """Refuse, before any work, what a model cannot do."""
-        if self.sample is not None:
-            predictor.require_distribution("samples", self.options.temperature, self.sample)
+        """Refuse, before any work, what the model cannot be asked."""
+        if self.drawn is not None:
+            predictor.require_distribution("samples", self.options.temperature, self.sample or 0)
+
+    def colour(self, predictor: Predictor, picture: images.Picture) -> list[Any]:
+        """The colourings of one picture."""
+        if self.drawn is None:
+            results = [predictor.colour(picture, self.options)]
+        else:
+            results = predictor.draw(picture, self.drawn, self.sample or 0, self.options)
+        if self.strip_location:
+            for result in results:
+                images.forget_location(result)
+        return results
 
 
 @dataclass
@@ -54,6 +87,7 @@ class Outcome:
         size: width and height of the result.
         error: why there is no result; None if there is one.
         notes: warnings met on the way.
+        trace: where an error arose that nobody foresaw.
     """
 
     task: Task
@@ -61,6 +95,10 @@ class Outcome:
     size: tuple[int, int] | None = None
     error: str | None = None
     notes: list[str] = field(default_factory=list)
+    trace: str | None = None
+
+
+Colour = Callable[[images.Picture], tuple[list[Any], float]]  # results, seconds of waiting
 
 
 def colour_all(
@@ -89,17 +127,13 @@ def colour_all(
     """
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
     turn = nullcontext() if predictor.device.type == "cpu" else threading.Lock()
-    settings.check(predictor)
     with _hearing() as heard, _sharing_cores(jobs):
 
-        def colour(picture: images.Picture) -> tuple[Any, float]:
+        def colour(picture: images.Picture) -> tuple[list[Any], float]:
+            begun = time.perf_counter()
             with turn:
-                start = time.perf_counter()
-                if settings.sample is None:
-                    coloured = predictor.colour(picture, settings.options)
-                else:
-                    coloured = predictor.draw(picture, settings.sample, settings.options)
-                return coloured, time.perf_counter() - start
+                waited = time.perf_counter() - begun
+                return settings.colour(predictor, picture), waited
 
         def work(task: Task) -> None:
             outcome = None
@@ -108,6 +142,8 @@ def colour_all(
                 outcome = _one(task, settings, colour, stop)
             except Exception as error:  # a bad file must not stop the rest, whatever it breaks
                 outcome = Outcome(task, error=_sentence(error, task))
+                if not isinstance(error, FORESEEN):
+                    outcome.trace = traceback.format_exc()
             finally:
                 if outcome is not None:
                     outcome.notes = [_named(n, task) for n in dict.fromkeys(heard.notes)]
@@ -134,43 +170,61 @@ def colour_all(
                 yield outcome
 
 
-def _one(
-    task: Task,
-    settings: Settings,
-    colour: Callable[[images.Picture], tuple[Any, float]],
-    stop: threading.Event,
-) -> Outcome | None:
+class _StoppedError(Exception):
+    """Told to stop before anything was written."""
+
+
+def _one(task: Task, settings: Settings, colour: Colour, stop: threading.Event) -> Outcome | None:
     """Colour one photograph; None if it was stopped before anything was written."""
-    if stop.is_set():
-        return None
+    outcome = Outcome(task)
     start = time.perf_counter()
-    pictures = _read(task, settings.max_pixels)
-    seconds = time.perf_counter() - start
-    coloured = []
-    while pictures:
+    waited = 0.0
+    panels: list[Any] = []  # before, and after, of the first picture
+
+    def coloured(picture: images.Picture) -> list[Any]:
+        nonlocal waited
         if stop.is_set():
-            return None
-        result, taken = colour(pictures.pop(0))
-        coloured.append(result)
-        seconds += taken
-    if stop.is_set():
+            raise _StoppedError
+        shows = task.comparison is not None and not panels
+        old = before(picture) if shows else None
+        results, seconds = colour(picture)
+        waited += seconds
+        if stop.is_set():
+            raise _StoppedError
+        outcome.size = outcome.size or results[0].size
+        if shows:
+            panels.extend([old, results])
+        return results
+
+    def pages() -> Iterator[Any]:
+        for picture in images.read_pages(task.photo, settings.max_pixels):
+            yield coloured(picture)[0]
+
+    try:
+        if task.target.suffix.lower() in PAGES and len(task.targets) == 1:
+            ready = _begun(pages())  # so that a bad file leaves no folder
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            images.save_pages(ready, task.target)
+        else:
+            if stop.is_set():
+                return None
+            results = coloured(images.read(task.photo, settings.max_pixels))
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            for result, target in zip(results, task.targets, strict=True):
+                quality = settings.file_quality if is_lossy(target) else None
+                images.save(result, target, quality)
+        if task.comparison is not None:
+            images.save(side_by_side(*panels), task.comparison)
+    except _StoppedError:
         return None
-    start = time.perf_counter()
-    task.target.parent.mkdir(parents=True, exist_ok=True)
-    if len(coloured) > 1:
-        images.save_pages(coloured, task.target)
-    else:
-        quality = settings.file_quality if is_lossy(task.target) else None
-        images.save(coloured[0], task.target, quality)
-    seconds += time.perf_counter() - start
-    return Outcome(task, seconds, coloured[0].size)
+    outcome.seconds = time.perf_counter() - start - waited
+    return outcome
 
 
-def _read(task: Task, max_pixels: int | None) -> list[images.Picture]:
-    """All pages if the result can hold them; the first, with a warning, if it cannot."""
-    if task.target.suffix.lower() in PAGES:
-        return list(images.read_pages(task.photo, max_pixels))
-    return [images.read(task.photo, max_pixels)]
+def _begun(pages: Iterator[Any]) -> Iterator[Any]:
+    """The same, with its first made already."""
+    first = next(pages)
+    return chain([first], pages)
 
 
 @contextmanager
@@ -208,12 +262,20 @@ def _hearing() -> Iterator[threading.local]:
 def _sentence(error: Exception, task: Task) -> str:
     """What went wrong, on one line, naming the photograph."""
     text = str(error) or type(error).__name__
-    if not isinstance(error, (ValueError, TypeError, OSError)):
+    if isinstance(error, images.ImageError) and is_film(task.photo):
+        return FILM.format(shown(task.name))
+    if not isinstance(error, FORESEEN):
         text = f"{type(error).__name__}: {text}"
     return _named(text.replace("max_pixels=", "--max-pixels"), task)
 
 
 def _named(text: str, task: Task) -> str:
-    text = " ".join(text.splitlines()).replace(str(task.photo), task.name)
-    text = text.replace(str(task.target), task.goes_to)
-    return text if task.name in text else f"{task.name}: {text}"
+    """The same on one line, with the names that the user knows."""
+    names = [(task.photo, task.name), *((target, str(target)) for target in task.files)]
+    if len(task.files) == 1:
+        names[1] = (task.target, task.goes_to)
+    for path, name in names:
+        for spelt in (str(path), shown(path)):
+            text = text.replace(spelt, shown(name))
+    text = " ".join(text.splitlines())
+    return text if shown(task.name) in text else f"{shown(task.name)}: {text}"

@@ -1,40 +1,40 @@
 """`deepcolor colorize`: plan, load the model, colour, report."""
 
 import os
-import shutil
-import signal
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from deepcolor import images
 from deepcolor.cli.batch import Settings, colour_all
-from deepcolor.cli.plan import (
+from deepcolor.cli.naming import (
+    SAME,
+    Naming,
+    Task,
+    is_lossy,
+    named_file,
+    without_clashes,
+)
+from deepcolor.cli.pipes import (
     STDIN_NAME,
     STDIO,
     STDOUT_NAME,
-    Plan,
-    Task,
-    checked_format,
-    is_lossy,
-    named_file,
-    plan,
-)  # fmt: skip
+    copy_out,
+    format_of,
+    store,
+    waystation,
+)
+from deepcolor.cli.plan import Plan, plan
 from deepcolor.cli.report import Report, on_terminal
+from deepcolor.cli.signals import stoppable
 from deepcolor.inference import Predictor
 
-__all__ = ["Order", "colorize"]
+__all__ = ["MAX_INPUT", "Order", "colorize", "prepared"]
 
-MAGIC = (  # first bytes, where a fixed part of them starts, format
-    (b"\xff\xd8\xff", 0, "jpg"), (b"II*\0", 0, "tif"), (b"MM\0*", 0, "tif"), (b"II+\0", 0, "tif"),
-    (b"MM\0+", 0, "tif"), (b"WEBP", 8, "webp"), (b"ftypavi", 4, "avif"),
-)  # fmt: skip
+MAX_INPUT = 1000  # megabytes of standard input
 FAILED, NOTHING_DONE = 1, 2  # exit codes
 
 
@@ -45,13 +45,15 @@ class Order:
     photos: Sequence[str]
     output: str | None
     recursive: bool
-    format: str | None
+    naming: Naming
     settings: Settings
     skip_existing: bool
+    max_input: int | None
     jobs: int | None
     model: str
     device: str
     as_json: bool
+    loudness: int
 
 
 def default_jobs() -> int:
@@ -68,14 +70,12 @@ def prepared(order: Order) -> Iterator[tuple[Plan, Predictor | None]]:
     Raises:
         ValueError, OSError: where the command makes no sense, before any work.
     """
-    suffix = None if order.format is None else checked_format(order.format)
     with ExitStack() as stack:
         if STDIO in (*order.photos, order.output):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deepcolor."))
-            work = _piped(order, suffix, Path(folder))
+            work = _piped(order, stack.enter_context(waystation()))
         else:
             work = plan(
-                order.photos, order.output, suffix, order.recursive, order.skip_existing,
+                order.photos, order.output, order.naming, order.recursive, order.skip_existing,
                 images.writable,
             )  # fmt: skip
         numbered = order.settings.file_quality is not None
@@ -97,20 +97,21 @@ def colorize(order: Order, work: Plan, predictor: Predictor | None) -> int:
     to_stdout = any(task.goes_to == STDOUT_NAME for task in work.tasks)
     device = None if predictor is None else str(predictor.device)
     stream = sys.stderr if to_stdout else sys.stdout
-    report = Report(work, device, order.as_json, stream)
+    report = Report(work, device, order.as_json, stream, order.loudness)
     if predictor is None:
         report.end(0.0, stopped=False)
         return FAILED if work.skipped and work.problems else NOTHING_DONE * bool(work.problems)
     if order.device == "auto":
         report.say(f"device {device} (auto)")
-    start = time.perf_counter()
     jobs = min(order.jobs or default_jobs(), len(work.tasks))
-    with _stoppable() as (stop, caught):
+    report.tell(f"{len(work.tasks)} to colour by {order.model} on {device}, {jobs} at once")
+    start = time.perf_counter()
+    with stoppable() as (stop, caught):
         outcomes = colour_all(predictor, work.tasks, order.settings, jobs, stop)
         with closing(outcomes):
             for outcome in outcomes:
                 if outcome.error is None and outcome.task.goes_to == STDOUT_NAME:
-                    _copy_out(outcome.task.target)
+                    copy_out(outcome.task.target)
                 report.add(outcome)
         report.end(time.perf_counter() - start, stopped=bool(caught))
     if caught:
@@ -118,62 +119,36 @@ def colorize(order: Order, work: Plan, predictor: Predictor | None) -> int:
     return FAILED if report.errors else 0
 
 
-def _piped(order: Order, suffix: str | None, folder: Path) -> Plan:
-    """Standard input and output become files in between: a result is whole, or not there at all."""
+def _piped(order: Order, folder: Path) -> Plan:
+    """The work on one photograph from or to a pipe, by files in `folder`."""
     if len(order.photos) != 1 or os.path.isdir(order.photos[0]):
         raise ValueError("- stands for one photograph; give no others with it")
+    naming = order.naming
     photo, name = Path(order.photos[0]), order.photos[0]
+    to_file = order.output not in (None, STDIO)
+    if not to_file and on_terminal(sys.stdout):
+        raise ValueError("standard output is a terminal; send it to a file or a program, or use -o")
+    if not to_file and (naming.samples > 1 or naming.compare):
+        raise ValueError("standard output takes one picture; --samples and --compare need -o FILE")
     if name == STDIO:
         photo, name = folder / STDIN_NAME, STDIN_NAME
-        with photo.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        limit = None if order.max_input is None else order.max_input * 1_000_000
+        store(sys.stdin.buffer, photo, limit)
     elif not photo.is_file():
         raise FileNotFoundError(f"{photo}: no such file; -o - takes one photograph, by its name")
-    if order.output not in (None, STDIO):
-        target = named_file(str(order.output), suffix)
-        if target.is_dir():
-            raise IsADirectoryError(f"{target} is a folder; name the file to write")
-        images.writable(target)
-        task = Task(photo, target, name, str(target))
-        there = order.skip_existing and target.is_file()
-        return Plan([] if there else [task], [], [task] if there else [], [])
-    if on_terminal(sys.stdout):
-        raise ValueError("standard output is a terminal; send it to a file or a program, or use -o")
-    target = folder / f"{STDOUT_NAME}.{suffix or _format_of(photo)}"
-    return Plan([Task(photo, target, name, STDOUT_NAME)], [], [], [])
-
-
-def _format_of(photo: Path) -> str:
-    """The format of a file by its first bytes, where it is one to write; else PNG."""
-    with photo.open("rb") as file:
-        start = file.read(16)
-    for magic, offset, kind in MAGIC:
-        if start[offset : offset + len(magic)] == magic:
-            return kind
-    return "png"
-
-
-def _copy_out(path: Path) -> None:
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _stoppable() -> Iterator[tuple[threading.Event, list[int]]]:
-    """An event that Ctrl-C and SIGTERM set instead of ending the process, and what they were."""
-    stop, caught = threading.Event(), []
-
-    def note(number: int, _: Any) -> None:
-        caught.append(number)
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop, caught
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop, caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    kind = naming.suffix
+    if kind in (None, SAME):
+        kind = format_of(photo)
+    if not to_file:
+        target = folder / f"{STDOUT_NAME}.{kind}"
+        return Plan([Task(photo, (target,), name, STDOUT_NAME)], [], [], [])
+    known = photo if naming.suffix != SAME else photo.with_name(f"{photo.name}.{kind}")
+    file = named_file(str(order.output), known, naming)
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder; name the file to write")
+    task = replace(naming.task(photo, naming.numbered(file)), name=name)
+    without_clashes([task])
+    for written in task.files:
+        images.writable(written)
+    there = order.skip_existing and all(written.is_file() for written in task.files)
+    return Plan([] if there else [task], [], [task] if there else [], [])

@@ -1,5 +1,6 @@
 """`deepcolor compare`: models side by side, as a page and as sheets."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,8 @@ from deepcolor.cli.evaluate import (
     write_text,
 )
 from deepcolor.cli.options import one_line_errors
-from deepcolor.cli.report import complain
+from deepcolor.cli.report import complain, print_lines
+from deepcolor.cli.signals import ending
 
 __all__ = ["COMPARE", "EXAMPLES", "compare"]
 
@@ -57,7 +59,7 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Compare; the help is COMPARE."""
-    with one_line_errors():
+    with ending(), one_line_errors():
         folder = Path(output)
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file; -o names a folder")
@@ -78,8 +80,8 @@ def compare(
         for number, sheet in enumerate(sheets.sheets(result), 1):
             images.save(sheet, folder / SHEET.format(number))
         write_text(str(folder / PAGE), page.as_html(result))
-        shown, pages = _counted(len(result.rows), "photograph"), _counted(number, "sheet")
-        typer.echo(f"{folder / PAGE}: {shown}, {pages} beside it")
+        rows, pages = _counted(len(result.rows), "photograph"), _counted(number, "sheet")
+        print_lines(f"{folder / PAGE}: {rows}, {pages} beside it", sys.stdout)
     for _, error in result.problems:
         complain(error)
     if result.problems:

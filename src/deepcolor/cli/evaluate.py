@@ -8,7 +8,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepcolor.cli.options import one_line_errors
-from deepcolor.cli.report import complain
+from deepcolor.cli.report import complain, print_lines
+from deepcolor.cli.signals import ending
 
 if TYPE_CHECKING:
     from deepcolor.inference import Predictor
@@ -115,7 +116,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure; the help is EVALUATE."""
-    with one_line_errors((ValueError, TypeError, OSError, ModuleNotFoundError)):
+    with ending(), one_line_errors((ValueError, TypeError, OSError, ModuleNotFoundError)):
         if json_file == csv_file == STDIO:
             raise ValueError("standard output holds one format: give --json or --csv a file name")
         for file in (json_file, csv_file):
@@ -147,7 +148,7 @@ def evaluate(
             extractor=extractor, progress=progress_bar("photographs"),
         )  # fmt: skip
         if STDIO not in (json_file, csv_file):
-            typer.echo(tables.as_table(result))
+            print_lines(tables.as_table(result), sys.stdout)
         for file, text in ((json_file, tables.as_json), (csv_file, tables.as_csv)):
             if file is not None:
                 write_text(file, text(result))
@@ -184,7 +185,7 @@ def check_target(file: str | None) -> None:
 
 def write_text(file: str, text: str) -> None:
     """Write a file whole or not at all; - is standard output."""
-    from deepcolor.images.result import write_beside
+    from deepcolor.files import write_beside
 
     if file == STDIO:
         typer.echo(text, nl=False)

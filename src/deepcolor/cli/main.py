@@ -10,6 +10,9 @@ from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from deepcolor.cli.evaluate import EVALUATE, evaluate
 from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from deepcolor.cli.options import SeveralValues, one_line_errors
+from deepcolor.cli.report import LOUD, PLAIN, QUIET
+from deepcolor.cli.signals import ending
+from deepcolor.files import shown
 
 __all__ = ["app", "main"]
 
@@ -18,11 +21,14 @@ COLORIZE = """\
 Colour photographs at full size, keeping every pixel's lightness.
 
 Results are written whole or not at all. They replace older results, but never a photograph. \
-Of folders and quoted patterns, results of earlier runs (NAME.color.*) are left out. \
-A photograph that cannot be coloured does not stop the others.
+Of folders and patterns, results of earlier runs are left out: NAME.color.* beside NAME.*, and \
+what is marked as a result. A photograph that cannot be coloured does not stop the others.
+
+Results say what the photographs say of themselves: when, with which camera, and where (GPS). \
+--strip-location leaves the place out.
 
 Exit code: 0 all done; 1 some photographs failed, listed at the end; 2 nothing was begun, the \
-message says why; 130 stopped by Ctrl-C, leaving whole files only.
+message says why; 130 stopped by Ctrl-C (143 told to end, 129 hung up), leaving whole files only.
 """
 EXAMPLES = (
     "Examples: deepcolor colorize album/*.jpg -o coloured/;"
@@ -35,9 +41,26 @@ app = typer.Typer(
     help="Give black-and-white photographs their colour.",
     epilog="Try: deepcolor colorize old.jpg",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"deepcolor {version('deepcolor-lightning')}")
+        raise typer.Exit
+
+
+@app.callback()
+def deepcolor(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 app.command(help=EVALUATE, epilog=EVALUATE_EXAMPLES, cls=SeveralValues)(evaluate)
@@ -74,10 +97,26 @@ def colorize(
         str | None,
         typer.Option(
             "--format",
-            help="png, jpg, tif, webp or avif, where -o does not say.",
+            help="png, jpg, tif, webp or avif, where -o does not say; same for the photograph's own"
+            " (png where it is none of these).",
             show_default="png",
+            autocompletion=lambda: ["png", "jpg", "tif", "webp", "avif", "same"],
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="How results are named: {stem} or {name} of the photograph, {ext} of the result,"
+            " {n} of the sample.",
+            show_default="{stem}.color{ext}",
+        ),
+    ] = None,
+    comparison: Annotated[
+        bool,
+        typer.Option(
+            "--compare", help="Also write before and after in one picture, NAME.compare.jpg."
+        ),
+    ] = False,
     file_quality: Annotated[
         int | None,
         typer.Option(
@@ -91,7 +130,11 @@ def colorize(
         ),
     ] = False,
     quality: Annotated[
-        str, typer.Option(help="How carefully to colour: fast, balanced or best.")
+        str,
+        typer.Option(
+            help="How carefully to colour: fast, balanced or best.",
+            autocompletion=lambda: ["fast", "balanced", "best"],
+        ),
     ] = "balanced",
     saturation: Annotated[
         float, typer.Option(min=0, help="Chroma is multiplied by it: 0 is grey.")
@@ -114,16 +157,42 @@ def colorize(
             show_default=False,
         ),
     ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Draw so many plausible colourings, NAME.color.1.png and so on; --sample is the"
+            " seed.",
+        ),
+    ] = 1,
+    strip_location: Annotated[
+        bool,
+        typer.Option(
+            "--strip-location", help="Leave GPS, maker notes and XMP out of what results say."
+        ),
+    ] = False,
     size: Annotated[
         int | None,
         typer.Option(
             min=1, help="Side the network works at, in pixels.", show_default="the model's"
         ),
     ] = None,
+    borders: Annotated[
+        bool,
+        typer.Option(help="Leave uniform borders neutral, as the mounts of album pages."),
+    ] = True,
     max_pixels: Annotated[
         int | None,
         typer.Option(
             min=0, help="Refuse larger photographs; 0 for no limit.", show_default="500 million"
+        ),
+    ] = None,
+    max_input: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Megabytes that standard input may have; 0 for no limit.",
+            show_default="1000",
         ),
     ] = None,
     jobs: Annotated[
@@ -150,28 +219,41 @@ def colorize(
         bool,
         typer.Option("--json", help="One JSON object a line for each photograph, then a summary."),
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more, and of bugs where they arose.")
+    ] = False,
 ) -> None:
     """Colour photographs; the help is COLORIZE."""
-    with one_line_errors(), ExitStack() as stack:
-        from deepcolor.cli import colorize as work
-        from deepcolor.cli.batch import Settings
-        from deepcolor.images import MAX_PIXELS
-        from deepcolor.inference import Options
+    with ending(), ExitStack() as left:
+        with one_line_errors():
+            if quiet and verbose:
+                raise ValueError("--quiet and --verbose: choose one")
+            from deepcolor.cli import colorize as work
+            from deepcolor.cli.batch import Settings
+            from deepcolor.cli.naming import TEMPLATE, Naming, checked_format
+            from deepcolor.images import MAX_PIXELS
+            from deepcolor.inference import Options
 
-        limit = MAX_PIXELS if max_pixels is None else max_pixels or None
-        if quality.isdigit():
-            raise ValueError(f"no --quality named {quality!r}; --file-quality takes numbers")
-        options = Options(
-            quality=quality, size=size, saturation=saturation, temperature=temperature
-        )
-        settings = Settings(options, sample, limit, file_quality)
-        order = work.Order(
-            photos, output, recursive, file_format, settings, skip_existing, jobs, model, device,
-            as_json,
-        )  # fmt: skip
-        plan, predictor = stack.enter_context(work.prepared(order))
-        left = stack.pop_all()
-    with left:
+            if quality.isdigit():
+                raise ValueError(f"no --quality named {quality!r}; --file-quality takes numbers")
+            options = Options(
+                quality=quality, size=size, saturation=saturation, temperature=temperature,
+                borders=borders,
+            )  # fmt: skip
+            settings = Settings(
+                options=options, sample=sample, samples=samples, file_quality=file_quality,
+                max_pixels=MAX_PIXELS if max_pixels is None else max_pixels or None,
+                strip_location=strip_location,
+            )  # fmt: skip
+            suffix = None if file_format is None else checked_format(file_format)
+            naming = Naming(suffix, TEMPLATE if name is None else name, samples, comparison)
+            limit = work.MAX_INPUT if max_input is None else max_input or None
+            order = work.Order(
+                photos, output, recursive, naming, settings, skip_existing, limit, jobs, model,
+                device, as_json, LOUD if verbose else QUIET if quiet else PLAIN,
+            )  # fmt: skip
+            plan, predictor = left.enter_context(work.prepared(order))
         raise typer.Exit(work.colorize(order, plan, predictor))
 
 
@@ -199,7 +281,7 @@ def models(
         if checkpoint.downloaded:
             where = weights_folder() / checkpoint.file
             state = "is at" if where.is_file() else "on first use to"
-            typer.echo(f"    file: {checkpoint.location}, {state} {where}")
+            typer.echo(f"    file: {checkpoint.location}, {state} {shown(where)}")
         typer.echo(f"    figures: {figures or 'not measured'}")
     typer.echo(f"models to train: {', '.join(list_models())}")
 
@@ -255,7 +337,7 @@ def features(
         from deepcolor.cli import features as work
 
         path = work.features(photos, output, recipe, backbone, weights, batch_size, workers, device)
-        typer.echo(f"vectors: {path}")
+        typer.echo(f"vectors: {shown(path)}")
 
 
 def main() -> None:

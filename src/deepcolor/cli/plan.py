@@ -1,4 +1,4 @@
-"""Which photographs a command line means, and where each result goes. No picture is opened."""
+"""Which photographs a command line means, and where each result goes. No picture is decoded."""
 
 import glob
 import os
@@ -6,30 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = [
-    "STDIN_NAME", "STDIO", "STDOUT_NAME", "Plan", "Task", "checked_format", "is_lossy",
-    "named_file", "plan",
-]  # fmt: skip
+from deepcolor.cli.naming import Naming, Task, named_file, tasks_of, without_clashes
+from deepcolor.files import shown
+from deepcolor.listing import PHOTOGRAPHS, RESULT, photographs_in, without_results
 
-FORMATS = ("png", "jpg", "tif", "webp", "avif")
-LOSSY = ("jpg", "webp", "avif", "heic", "heif")
-SPELLINGS = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif"}
-PHOTOGRAPHS = {  # suffixes that are looked for in folders
-    *FORMATS, *SPELLINGS, "bmp", "gif", "heic", "heif", "jp2", "pbm", "pgm", "pnm", "ppm", "tga",
-}  # fmt: skip
-RESULT = ".color"  # NAME.color.png is the result of NAME.jpg
-STDIO = "-"
-STDIN_NAME, STDOUT_NAME = "standard input", "standard output"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One photograph and the file to write; `name` and `goes_to` are what to call the two."""
-
-    photo: Path
-    target: Path
-    name: str
-    goes_to: str
+__all__ = ["Plan", "plan"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +39,7 @@ class _Found:
 def plan(
     arguments: Sequence[str],
     output: str | None,
-    suffix: str | None,
+    naming: Naming,
     recursive: bool,
     skip_existing: bool,
     check: Callable[[Path], object],
@@ -68,7 +49,7 @@ def plan(
     Args:
         arguments: files, folders and patterns.
         output: file or folder; None for beside each photograph.
-        suffix: one of FORMATS; None for what `output` says, else PNG.
+        naming: how results are named, where `output` is no file.
         recursive: whether folders within folders count.
         skip_existing: whether photographs whose results exist are left alone.
         check: raises ValueError or OSError where a result cannot be written.
@@ -77,54 +58,37 @@ def plan(
         ValueError, OSError: where the command as a whole makes no sense.
     """
     found, problems = _find(arguments, recursive)
-    found, notes = _without_results(found)
+    found, notes = _apart(found)
     several = len(found) > 1 or any(os.path.isdir(a) or _is_pattern(a) for a in arguments)
     into_folder = output is not None and _is_folder(output, several)
-    tasks = _tasks(found, output, suffix, into_folder)
-    _refuse_overwriting(tasks)
-    skipped = [task for task in tasks if skip_existing and task.target.is_file()]
-    ready = []
+    if output is not None and not into_folder:
+        tasks = [
+            naming.task(one.photo, naming.numbered(named_file(output, one.photo, naming)))
+            for one in found
+        ]
+        tasks, clashes = without_clashes(tasks)
+    else:
+        places = [(f.photo, Path(output) / f.below if output else f.photo.parent) for f in found]
+        tasks, clashes = tasks_of(places, naming)
+        if output is None and not naming.is_told_apart:
+            notes.append(
+                f"results named {naming.template} beside their photographs count as photographs"
+                " later; -o FOLDER keeps them apart"
+            )
+    problems += clashes
+    skipped, ready = [], []
     for task in tasks:
-        if task in skipped:
+        if skip_existing and all(file.is_file() for file in task.files):
+            skipped.append(task)
             continue
         try:
-            check(_standing(task.target) if into_folder else task.target)
+            for file in task.files:
+                check(_standing(file) if into_folder else file)
         except (ValueError, OSError) as error:
             problems.append((task.name, str(error)))
         else:
             ready.append(task)
     return Plan(ready, problems, skipped, notes)
-
-
-def checked_format(name: str) -> str:
-    """One of FORMATS, whatever the spelling.
-
-    Raises:
-        ValueError: for formats that are not written.
-    """
-    plain = name.lower().lstrip(".")
-    plain = SPELLINGS.get(plain, plain)
-    if plain not in FORMATS:
-        raise ValueError(f"no format named {name!r}; there are: {', '.join(FORMATS)}")
-    return plain
-
-
-def is_lossy(path: Path) -> bool:
-    """Whether the format of a file name trades quality for size."""
-    return _kind(path) in LOSSY
-
-
-def named_file(output: str, suffix: str | None) -> Path:
-    """The file that -o names; ValueError if --format names another format."""
-    target = Path(output)
-    if suffix is not None and _kind(target) != suffix:
-        raise ValueError(f"{output} is not {suffix}; leave out --format, or rename the output")
-    return target
-
-
-def _kind(path: Path) -> str:
-    suffix = path.suffix.lower().lstrip(".")
-    return SPELLINGS.get(suffix, suffix)
 
 
 def _is_pattern(argument: str) -> bool:
@@ -145,26 +109,19 @@ def _find(arguments: Sequence[str], recursive: bool) -> tuple[list[_Found], list
         else:
             here, missing = [], "no such file"
         if not here:
-            problems.append((argument, f"{argument}: {missing}"))
+            problems.append((argument, f"{shown(argument)}: {missing}"))
         for one in here:
             found.setdefault(os.path.abspath(one.photo), one)  # files named twice count once
     return list(found.values()), problems
 
 
 def _walk(folder: Path, recursive: bool, problems: list[tuple[str, str]]) -> list[_Found]:
-    """Photographs in a folder; hidden files, other files and results are none."""
-
     def unreadable(error: OSError) -> None:
         name = str(error.filename)
-        problems.append((name, f"{name}: {error.strerror}"))
+        problems.append((name, f"{shown(name)}: {error.strerror}"))
 
-    found = []
-    for root, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
-        here = Path(root)
-        photos = [here / name for name in sorted(files)]
-        found += [_Found(p, here.relative_to(folder)) for p in photos if _is_photograph(p)]
-    return found
+    photos = photographs_in(folder, recursive=recursive, onerror=unreadable)
+    return [_Found(photo, photo.parent.relative_to(folder)) for photo in photos]
 
 
 def _match(pattern: str) -> list[_Found]:
@@ -178,50 +135,25 @@ def _match(pattern: str) -> list[_Found]:
                 break
             fixed.append(part)
         base = Path(*fixed)
+    paths = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    photos: dict[Path, set[Path]] = {}
     found = []
-    for name in sorted(glob.glob(pattern, recursive=True)):
-        path = Path(name)
-        if path.is_file() and _is_photograph(path):
-            below = path.parent.relative_to(base) if "**" in pattern else Path()
-            found.append(_Found(path, below))
+    for path in paths:
+        folder = path.parent
+        if folder not in photos:
+            photos[folder] = set(photographs_in(folder, recursive=False))
+        if path in photos[folder]:
+            found.append(_Found(path, folder.relative_to(base) if "**" in pattern else Path()))
     return found
 
 
-def _is_photograph(path: Path) -> bool:
-    suffix = path.suffix.lower().lstrip(".")
-    return suffix in PHOTOGRAPHS and not path.name.startswith(".") and not _is_result(path)
-
-
-def _is_result(path: Path) -> bool:
-    return path.stem.lower().endswith(RESULT) and len(path.stem) > len(RESULT)
-
-
-def _without_results(found: list[_Found]) -> tuple[list[_Found], list[str]]:
+def _apart(found: list[_Found]) -> tuple[list[_Found], list[str]]:
     """Leave NAME.color.* out where NAME.* is there too: `*.png` names both the second time."""
-    sources = {(one.photo.parent, one.photo.stem) for one in found}
-    kept = [
-        one
-        for one in found
-        if not _is_result(one.photo)
-        or (one.photo.parent, one.photo.stem[: -len(RESULT)]) not in sources
-    ]
-    left = len(found) - len(kept)
-    things = "result of an earlier run is" if left == 1 else "results of earlier runs are"
-    return kept, [f"{left} {things} not coloured again (NAME{RESULT}.*)"] if left else []
-
-
-def _tasks(
-    found: list[_Found], output: str | None, suffix: str | None, into_folder: bool
-) -> list[Task]:
-    if output is not None and not into_folder:
-        target = named_file(output, suffix)
-        return [Task(one.photo, target, str(one.photo), str(target)) for one in found]
-    tasks = []
-    for one in found:
-        folder = one.photo.parent if output is None else Path(output) / one.below
-        target = folder / f"{one.photo.stem}{RESULT}.{suffix or 'png'}"
-        tasks.append(Task(one.photo, target, str(one.photo), str(target)))
-    return tasks
+    photos, results = without_results(one.photo for one in found)
+    things = "result of an earlier run is" if len(results) == 1 else "results of earlier runs are"
+    note = f"{len(results)} {things} not coloured again (NAME{RESULT}.*)"
+    kept = set(photos)
+    return [one for one in found if one.photo in kept], [note] if results else []
 
 
 def _is_folder(output: str, several: bool) -> bool:
@@ -233,7 +165,7 @@ def _is_folder(output: str, several: bool) -> bool:
         return False
     if os.path.exists(output.rstrip("/\\")):
         raise NotADirectoryError(f"{output} is a file; several photographs need a folder to go to")
-    if not ends_as_one and _kind(Path(output)) in PHOTOGRAPHS:
+    if not ends_as_one and Path(output).suffix.lower() in PHOTOGRAPHS:
         raise NotADirectoryError(
             f"{output} names a file; several photographs need a folder to go to"
         )
@@ -246,19 +178,3 @@ def _standing(target: Path) -> Path:
         if folder.exists():
             return folder / target.name
     return target
-
-
-def _refuse_overwriting(tasks: list[Task]) -> None:
-    """Refuse to write over a photograph, and to write two results to one place."""
-    photos = {os.path.realpath(task.photo) for task in tasks}
-    taken: dict[str, Task] = {}
-    for task in tasks:
-        place = os.path.realpath(task.target)
-        if place in photos:
-            raise ValueError(f"{task.target} is one of the photographs; choose another output")
-        other = taken.setdefault(os.path.normcase(place), task)
-        if other is not task:
-            raise ValueError(
-                f"{task.target} would be written twice, for {other.name} and for {task.name};"
-                " rename one, or colour them into different folders"
-            )

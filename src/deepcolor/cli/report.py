@@ -5,20 +5,24 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
-from deepcolor.cli.plan import STDIN_NAME, STDIO, STDOUT_NAME
+from deepcolor.cli.pipes import STDIN_NAME, STDIO, STDOUT_NAME
+from deepcolor.files import shown
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from deepcolor.cli.batch import Outcome
+    from deepcolor.cli.naming import Task
     from deepcolor.cli.plan import Plan
 
-__all__ = ["Report", "complain", "on_terminal"]
+__all__ = ["LOUD", "PLAIN", "QUIET", "Report", "complain", "on_terminal", "print_lines"]
+
+QUIET, PLAIN, LOUD = -1, 0, 1  # only errors; the usual; all there is to tell
 
 
 def complain(text: str) -> None:
     """Say something on stderr, on one line."""
-    _print(f"deepcolor: {' '.join(text.split())}", sys.stderr)
+    print_lines(f"deepcolor: {' '.join(text.split())}", sys.stderr)
 
 
 class Report:
@@ -32,9 +36,18 @@ class Report:
         device: where it is done; None if there is nothing to do.
         as_json: whether a machine reads.
         stream: where lines go; stderr when stdout is taken by a picture.
+        loudness: QUIET, PLAIN or LOUD; JSON and errors come in any case.
     """
 
-    def __init__(self, plan: "Plan", device: str | None, as_json: bool, stream: TextIO) -> None:
+    def __init__(
+        self,
+        plan: "Plan",
+        device: str | None,
+        as_json: bool,
+        stream: TextIO,
+        loudness: int = PLAIN,
+    ) -> None:
+        self.loudness = loudness
         self.device = device
         self.as_json = as_json
         self.stream = stream
@@ -47,16 +60,22 @@ class Report:
         for note in plan.notes:
             self.say(note)
         for task in plan.skipped:
-            self._line("skipped", task.name, task.goes_to)
+            self._line("skipped", task.name, task)
         for name, error in plan.problems:
             self._fail(name, error)
-        if self.todo > 1 and on_terminal(sys.stderr):
+        if self.todo > 1 and on_terminal(sys.stderr) and loudness > QUIET:
             self.bar = _bar(self.todo)
 
     def say(self, text: str) -> None:
-        """Say something on stderr, above the bar."""
-        with self._above():
-            complain(text)
+        """Say something on stderr, above the bar, unless asked to be quiet."""
+        if self.loudness > QUIET:
+            with self._above():
+                complain(text)
+
+    def tell(self, text: str) -> None:
+        """Say what only those want to know who asked for it."""
+        if self.loudness >= LOUD:
+            self.say(text)
 
     def add(self, outcome: "Outcome") -> None:
         """Tell what became of a photograph."""
@@ -65,9 +84,12 @@ class Report:
             self.say(note)
         if outcome.error is not None:
             self._fail(task.name, outcome.error)
+            if outcome.trace is not None and self.loudness >= LOUD:
+                with self._above():
+                    print_lines(outcome.trace.rstrip(), sys.stderr)
         else:
             self.done += 1
-            self._line("done", task.name, task.goes_to, outcome.seconds, outcome.size)
+            self._line("done", task.name, task, outcome.seconds, outcome.size)
         if self.bar is not None:
             if self.errors:
                 self.bar.set_postfix(failed=len(self.errors), refresh=False)
@@ -86,7 +108,7 @@ class Report:
             self._json({"summary": summary})
         if stopped:
             complain(f"stopped; {self.done} of {self.total} photographs are done and whole")
-        elif self.total > 1 and (self.todo or self.skipped):
+        elif self.total > 1 and (self.todo or self.skipped) and self.loudness > QUIET:
             counts = {"skipped": self.skipped, "failed": len(self.errors)}
             rest = "".join(f", {number} {what}" for what, number in counts.items() if number)
             complain(f"{self.done} of {self.total} photographs coloured in {seconds:.1f} s{rest}")
@@ -101,28 +123,29 @@ class Report:
         self,
         status: str,
         name: str,
-        goes_to: str | None,
+        task: "Task | None",
         seconds: float | None = None,
         size: tuple[int, int] | None = None,
         error: str | None = None,
     ) -> None:
         if self.as_json:
-            streams = {STDIN_NAME: STDIO, STDOUT_NAME: STDIO}
             self._json({
-                "input": streams.get(name, name),
-                "output": goes_to and streams.get(goes_to, goes_to), "status": status,
+                "input": STDIO if name == STDIN_NAME else name,
+                "output": None if task is None else _outputs(task), "status": status,
                 "seconds": None if seconds is None else round(seconds, 3), "size": size,
                 "device": self.device if status == "done" else None, "error": error,
             })  # fmt: skip
             return
-        if self.bar is not None and on_terminal(self.stream):
+        if self.loudness <= QUIET or (self.bar is not None and on_terminal(self.stream)):
             return
+        goes_to = "" if task is None else shown(task.goes_to)
         if status == "done":
-            text = f"{name} -> {goes_to} ({seconds:.1f} s on {self.device})"
+            pixels = f"{size[0]} x {size[1]} pixels, " if size and self.loudness >= LOUD else ""
+            text = f"{shown(name)} -> {goes_to} ({pixels}{seconds:.1f} s on {self.device})"
         elif status == "skipped":
-            text = f"{name}: skipped, {goes_to} is there"
+            text = f"{shown(name)}: skipped, {goes_to} is there"
         elif self.total > 1 and self.todo:
-            text = f"{name}: failed, see the end"
+            text = f"{shown(name)}: failed, see the end"
         else:
             return
         self._out(text)
@@ -132,7 +155,7 @@ class Report:
 
     def _out(self, text: str) -> None:
         with self._above():
-            _print(text, self.stream)
+            print_lines(text, self.stream)
 
     def _above(self) -> AbstractContextManager[Any]:
         """Clears the bar while something else is written."""
@@ -150,7 +173,16 @@ def on_terminal(stream: TextIO) -> bool:
     return stream.isatty()
 
 
-def _print(text: str, stream: TextIO) -> None:
-    """Print names of files too that are not UTF-8."""
+def print_lines(text: str, stream: TextIO) -> None:
+    """Print text with names of files in it, of whatever characters, line by line."""
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    safe = "\n".join(shown(line) for line in text.split("\n"))
+    print(safe.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def _outputs(task: "Task") -> str | list[str]:
+    """What machines are told was written: a file, of several samples a list of them."""
+    if task.goes_to == STDOUT_NAME:
+        return STDIO
+    files = [str(target) for target in task.targets]
+    return files if len(files) > 1 else files[0]

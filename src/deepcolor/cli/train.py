@@ -25,6 +25,7 @@ from deepcolor.training import (
     WholeFileIO,
     checkpoint_of,
     find_run,
+    save_best,
 )
 from deepcolor.weights import load_model, save_model
 
@@ -176,6 +177,9 @@ class TrainCLI(LightningCLI):
         folder = Path(self.trainer.log_dir or self.trainer.default_root_dir)
         path = save_model(self.model, folder / "model.safetensors")
         print(f"weights: {path}")
+        best = save_best(self.trainer, folder)
+        if best is not None:
+            print(f"best weights, by {self._get(self.config, 'best_by')}: {best}")
 
     def after_predict(self) -> None:
         if self.trainer.is_global_zero:

@@ -1,7 +1,6 @@
 """Photographs to train on: what every source of them shares, folders and lists of files."""
 
 import io
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +11,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as T
+
+from deepcolor.files import shown
+from deepcolor.listing import RESULT, is_photograph, photographs_in
+from deepcolor.opening import open_file
 
 __all__ = ["DamagedPhotoError", "ListedPhotos", "PhotoFolder", "PhotoSet"]
 
@@ -73,7 +76,7 @@ class PhotoSet(Dataset[Tensor], ABC):
             raise
         except Exception as error:  # Pillow's decoders fail in many ways
             raise DamagedPhotoError(
-                f"cannot decode training photograph {self.names[index]}"
+                f"cannot decode training photograph {shown(self.names[index])}"
                 f" ({type(error).__name__}: {error})"
             ) from error
 
@@ -116,7 +119,8 @@ class _Files(PhotoSet):
         )
 
     def read(self, index: int) -> bytes:
-        return self.paths[index].read_bytes()
+        with open_file(self.paths[index]) as file:
+            return file.read()
 
     def stamp(self, index: int) -> str | None:
         path = self.paths[index].absolute()
@@ -130,7 +134,8 @@ class _Files(PhotoSet):
 class PhotoFolder(_Files):
     """All photographs below a folder, sorted by path; the first folder level is the source.
 
-    Flat folders and folders of classes (ImageFolder) alike; hidden files and folders are left out.
+    Flat folders and folders of classes (ImageFolder) alike; hidden files and folders are left out,
+    and results of deepcolor's (`deepcolor.listing` tells how).
     Lists call a photograph by its path within the folder.
 
     Raises:
@@ -139,13 +144,11 @@ class PhotoFolder(_Files):
 
     def __init__(self, root: str | Path, transform: Transform | None = None) -> None:
         root = Path(root)
-        paths = []
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-            paths += [Path(folder, name) for name in files if is_photo(name)]
+        paths = list(photographs_in(root, PHOTO_SUFFIXES))
         if not paths:
             raise ValueError(
                 f"no photographs below {root}; looked for {', '.join(sorted(PHOTO_SUFFIXES))}"
+                f" (results, NAME{RESULT}.*, are none)"
             )
         super().__init__(root, sorted(paths), transform)
 
@@ -174,7 +177,7 @@ class ListedPhotos(_Files):
 
 def is_photo(name: str) -> bool:
     """Whether a file's name says that it is a photograph; hidden ones (._x.jpg) are not."""
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+    return is_photograph(name, PHOTO_SUFFIXES)
 
 
 def read_list(file: str | Path) -> list[str]:
@@ -201,4 +204,4 @@ def read_list(file: str | Path) -> list[str]:
 
 def shortened(names: Sequence[str]) -> str:
     """At most ten of the names, for a message."""
-    return f"{', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}"
+    return f"{', '.join(map(shown, names[:LISTED]))}{', ...' if len(names) > LISTED else ''}"

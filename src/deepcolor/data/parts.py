@@ -75,6 +75,11 @@ class PhotoPart(Dataset[Item]):
                 return rgb, self.vectors.vector(self.photos.keys[index])
             return rgb if self.degradations is None else Degraded(rgb, self.degradations(rgb))
 
+    def name(self, place: int) -> str | None:
+        """The photograph at a place; None if another was given for it, being damaged."""
+        index = self.indices[place]
+        return None if self.damaged[index] else self.photos.names[index]
+
     def _readable(self, place: int) -> tuple[int, Image.Image]:
         """The photograph at a place, or another one, with its number in the source."""
         last: DamagedPhotoError | None = None

@@ -10,10 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepcolor.data.datasets import PhotoSet, Transform, is_photo
+from deepcolor.files import shown
 
 __all__ = ["TAR_SUFFIXES", "TarPhotos"]
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+LARGEST = 1 << 30  # bytes of a member; no photograph has as many, and all are held in memory
 PREFERRED = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")  # of one sample
 
 
@@ -24,7 +26,7 @@ class TarPhotos(PhotoSet):
     WebDataset's layout the members of a sample share a key, their name up to its first dot: of
     0001.jpg, 0001.cls, 0001.json and 0001.mask.png only the first is a photograph. Lists call a
     photograph ARCHIVE:MEMBER. An archive that ends too early gives what can be read, with a
-    warning.
+    warning. Members of over 1 GiB are refused when they are read.
 
     Raises:
         ValueError: if there is no photograph.
@@ -58,7 +60,7 @@ class TarPhotos(PhotoSet):
                 for member in archive:
                     if not (member.isfile() and is_photo(PurePosixPath(member.name).name)):
                         continue
-                    if plain:
+                    if plain or member.size > LARGEST:
                         found[member.name] = (number, member.offset_data, member.size)
                     else:
                         stream = archive.extractfile(member)
@@ -68,7 +70,7 @@ class TarPhotos(PhotoSet):
             if isinstance(error, FileNotFoundError):
                 raise
             warnings.warn(
-                f"{path} is damaged: {error}; {len(found)} pictures before that are used",
+                f"{shown(path)} is damaged: {error}; {len(found)} pictures before that are used",
                 stacklevel=3,
             )
         return found
@@ -78,6 +80,11 @@ class TarPhotos(PhotoSet):
         if isinstance(member, bytes):
             return member
         number, offset, size = member
+        if size > LARGEST:
+            raise ValueError(
+                f"{shown(self.names[index])} has {size / 1e9:.1f} GB; members of archives may have"
+                f" {LARGEST / 1e9:.1f}: unpack it, and make it smaller"
+            )
         key = (os.getpid(), number)  # a forked worker opens its own
         if key not in self._files:
             self._files[key] = os.open(self.archives[number], os.O_RDONLY)

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from deepcolor.data.datasets import PhotoSet, Transform
+from deepcolor.opening import open_file
 
 __all__ = ["HuggingFacePhotos", "ImageTable"]
 
@@ -67,7 +68,7 @@ class HuggingFacePhotos(PhotoSet):
         if cell["bytes"] is not None:
             encoded: bytes = cell["bytes"]
             return encoded
-        with open(cell["path"], "rb") as file:
+        with open_file(cell["path"]) as file:
             return file.read()
 
     def stamp(self, index: int) -> str | None:

@@ -1,9 +1,10 @@
 """A comparison as one HTML file that needs nothing else."""
 
 import base64
-from html import escape
+import html
 
 from deepcolor.evaluation.compare import Comparison, Picture, Row
+from deepcolor.files import shown
 
 __all__ = ["as_html", "captions"]
 
@@ -35,6 +36,11 @@ figcaption { font-size: .82rem; overflow-wrap: anywhere; }
 figcaption b, figcaption span { display: block; }
 @media (max-width: 700px) { .row { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 """
+
+
+def escape(text: str) -> str:
+    """Text for a page: without markup, and without what acts instead of being seen."""
+    return html.escape(shown(text))
 
 
 def captions(picture: Picture) -> list[str]:
@@ -95,7 +101,7 @@ def _section(row: Row, columns: int) -> str:
 def _figure(row: Row, picture: Picture) -> str:
     data = base64.b64encode(picture.jpeg).decode()
     lines = "".join(f"<span>{escape(line)}</span>" for line in captions(picture))
-    alt = escape(f"{row.name}: {picture.title}", quote=True)
+    alt = escape(f"{row.name}: {picture.title}")
     return (
         f'<figure><img loading="lazy" alt="{alt}" src="data:image/jpeg;base64,{data}">'
         f"<figcaption><b>{escape(picture.title)}</b>{lines}</figcaption></figure>"

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.data import open_photos
+from deepcolor.files import shown
+from deepcolor.listing import without_results
 
 __all__ = ["Photograph", "evenly", "find_photographs", "imagenet_class", "read_rgb"]
 
@@ -33,6 +35,9 @@ class Photograph:
 def find_photographs(places: Sequence[str | Path]) -> list[Photograph]:
     """Photographs in folders, tar archives, folders of archives, and single files.
 
+    Results of deepcolor's are none (`deepcolor.listing` tells how): of single files, those whose
+    photograph is named too.
+
     Returns:
         Sorted by name; a file that is named twice counts once.
 
@@ -41,19 +46,34 @@ def find_photographs(places: Sequence[str | Path]) -> list[Photograph]:
         ValueError: for a folder or an archive without photographs.
     """
     found: dict[str, Photograph] = {}
+    _, results = without_results(Path(place) for place in places)
     for place in map(Path, places):
+        if place in results:
+            continue
         if place.is_file() and not place.name.endswith(ARCHIVES):
-            found.setdefault(str(place.resolve()), Photograph(place.name, place.read_bytes))
+            read = _within_memory(place.name, place.read_bytes)
+            found.setdefault(str(place.resolve()), Photograph(place.name, read))
             continue
         if not place.exists():
-            raise FileNotFoundError(f"{place}: no such file or folder")
+            raise FileNotFoundError(f"{shown(place)}: no such file or folder")
         photos = open_photos(place)
         for index, path in enumerate(photos.names):
             name = path.removeprefix(str(place)).lstrip(":/\\").replace("\\", "/")
-            found.setdefault(
-                str(Path(path).resolve()), Photograph(name, partial(photos.read, index))
-            )
+            read = _within_memory(name, partial(photos.read, index))
+            found.setdefault(str(Path(path).resolve()), Photograph(name, read))
     return sorted(found.values(), key=lambda photo: photo.name)
+
+
+def _within_memory(name: str, read: Callable[[], bytes]) -> Callable[[], bytes]:
+    """The same, but a file that memory cannot hold is refused as other bad files are."""
+
+    def whole() -> bytes:
+        try:
+            return read()
+        except MemoryError as error:
+            raise ValueError(f"{shown(name)} needs more memory than there is") from error
+
+    return whole
 
 
 def evenly(photos: Sequence[Photograph], count: int | None) -> list[Photograph]:
@@ -76,7 +96,7 @@ def read_rgb(data: bytes, name: str) -> Tensor:
             pixels = images.read_colours(data).pixels[0]
     except images.ImageError as error:
         called = f"picture of {len(data)} bytes"  # what `images` calls nameless bytes
-        raise images.ImageError(str(error).replace(called, name)) from error
+        raise images.ImageError(str(error).replace(called, shown(name))) from error
     if pixels.dtype == torch.uint16:
         pixels = (pixels.int() + 128) // 257
     elif pixels.is_floating_point():

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from deepcolor.evaluation.compare import Comparison, Picture, Row
 from deepcolor.evaluation.page import captions
+from deepcolor.files import shown
 
 __all__ = ["ROWS", "sheets"]
 
@@ -36,7 +37,7 @@ def _page(rows: list[Row], columns: int) -> Image.Image:
     font = ImageFont.load_default(SIZE)
     y = MARGIN
     for row, pictures, size in zip(rows, opened, sizes, strict=True):
-        title = f"{row.name}   disagreement {row.disagreement:.2f}"
+        title = f"{shown(row.name)}   disagreement {row.disagreement:.2f}"
         draw.text((MARGIN, y), _cut(title, draw, font, width - 2 * MARGIN), TEXT, font)
         y += LINE + MARGIN // 2
         for column, (picture, image) in enumerate(zip(row.pictures, pictures, strict=True)):
@@ -54,7 +55,7 @@ def _caption(
     picture: Picture,
 ) -> None:
     x, y = place
-    draw.text((x, y), _cut(picture.title, draw, font, CELL), TEXT, font)
+    draw.text((x, y), _cut(shown(picture.title), draw, font, CELL), TEXT, font)
     draw.text((x, y + LINE), _cut("  ".join(captions(picture)), draw, font, CELL), FAINT, font)
 
 

@@ -80,6 +80,11 @@ class Guidance:
         for name in self.kinds:
             getattr(self, name).check(luminance)
 
+    def check_values(self) -> None:
+        """Refuse, with a ValueError, numbers that are no colours."""
+        for name in self.kinds:
+            getattr(self, name).check_values()
+
     def resized(self, size: tuple[int, int]) -> "Guidance":
         """For pictures of another size."""
         return self._each(lambda kind: kind.resized(size))

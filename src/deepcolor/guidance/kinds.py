@@ -1,8 +1,9 @@
 """Kinds of guidance: each checks, resizes, pads, mirrors and moves itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,27 +11,57 @@ from torch import Tensor
 __all__ = ["Hints", "Palette", "Reference", "Statistics", "shape_of"]
 
 Whole = TypeVar("Whole", bound="_OfWholePictures")
+FARTHEST = 256.0  # CIELAB units: twice what files of CIELAB hold
+
+
+class _Tensors:
+    """Takes NumPy arrays where tensors are meant; they are tensors from then on."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]  # the kinds are dataclasses
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+                array = np.require(value, np.float32, ["C", "W"])
+                object.__setattr__(self, field.name, torch.from_numpy(array))  # it is frozen
+            elif not (value is None or isinstance(value, Tensor)):
+                given = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
+                raise TypeError(
+                    f"{type(self).__name__}.{field.name} must be a tensor or a NumPy array of"
+                    f" numbers, got {given}"
+                )
 
 
 @dataclass(frozen=True)
-class Hints:
+class Hints(_Tensors):
     """Local colour hints (Zhang et al. 2017): the chroma wanted at some pixels.
 
     Args:
         ab: (B, 2, H, W), in CIELAB units; 0 where the mask is 0.
-        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere.
+        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere; what lies between counts less.
+
+    NumPy arrays of these shapes are taken too, as by the other kinds.
     """
 
     ab: Tensor
     mask: Tensor
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         batch, channels, height, width = shape_of("hints.ab", self.ab)
         if channels != 2 or shape_of("hints.mask", self.mask) != (batch, 1, height, width):
             raise ValueError(
                 "hints need ab (B, 2, H, W) and mask (B, 1, H, W),"
                 f" got {tuple(self.ab.shape)} and {tuple(self.mask.shape)}"
             )
+
+    def check_values(self) -> None:
+        """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
+
+        Not asked for in training, where each look at a tensor's values makes a GPU wait.
+        """
+        check_range("the mask of hints", self.mask, 0, 1)
+        picture, _, row, column = self.mask.nonzero(as_tuple=True)
+        check_range("hints.ab", self.ab[picture, :, row, column], -FARTHEST, FARTHEST)
 
     def check(self, luminance: Tensor) -> None:
         """Refuse hints of another batch, height or width than (B, 1, H, W) luminance."""
@@ -92,7 +123,7 @@ class Hints:
         return Hints(self.ab.to(device), self.mask.to(device))
 
 
-class _OfWholePictures:
+class _OfWholePictures(_Tensors):
     """What says nothing of places: it stays as it is when pictures are resized or mirrored."""
 
     def resized(self: Whole, size: tuple[int, int]) -> Whole:
@@ -116,8 +147,16 @@ class Reference(_OfWholePictures):
     lab: Tensor
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if shape_of("reference.lab", self.lab)[1] != 3:
             raise ValueError(f"a reference needs lab (B, 3, H, W), got {tuple(self.lab.shape)}")
+
+    def check_values(self) -> None:
+        """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
+
+        Not asked for in training, where each look at a tensor's values makes a GPU wait.
+        """
+        check_range("reference.lab", self.lab, -FARTHEST, FARTHEST)
 
     def check(self, luminance: Tensor) -> None:
         """Refuse a reference for another batch; one serves all pictures."""
@@ -146,6 +185,7 @@ class Palette(_OfWholePictures):
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.ab.ndim != 3 or self.ab.shape[2] != 2 or not self.ab.shape[1]:
             raise ValueError(f"a palette needs ab (B, N, 2), got {tuple(self.ab.shape)}")
         if self.weights is not None and self.weights.shape != self.ab.shape[:2]:
@@ -153,6 +193,15 @@ class Palette(_OfWholePictures):
                 f"a palette needs weights {tuple(self.ab.shape[:2])}, got"
                 f" {tuple(self.weights.shape)}"
             )
+
+    def check_values(self) -> None:
+        """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
+
+        Not asked for in training, where each look at a tensor's values makes a GPU wait.
+        """
+        check_range("palette.ab", self.ab, -FARTHEST, FARTHEST)
+        if self.weights is not None:
+            check_range("palette.weights", self.weights, 0, 1)
 
     def check(self, luminance: Tensor) -> None:
         """Refuse a palette for another batch; one serves all pictures."""
@@ -179,12 +228,23 @@ class Statistics(_OfWholePictures):
     saturation: Tensor | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.histogram is not None and self.histogram.ndim != 2:
             raise ValueError(f"a histogram needs (B, Q), got {tuple(self.histogram.shape)}")
         if self.saturation is not None and (
             self.saturation.ndim != 2 or self.saturation.shape[1] != 1
         ):
             raise ValueError(f"saturation needs (B, 1), got {tuple(self.saturation.shape)}")
+
+    def check_values(self) -> None:
+        """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
+
+        Not asked for in training, where each look at a tensor's values makes a GPU wait.
+        """
+        for name in ("histogram", "saturation"):
+            value = getattr(self, name)
+            if value is not None:
+                check_range(name, value.nan_to_num(nan=0.0), 0, 1)  # NaN says nothing
 
     def check(self, luminance: Tensor) -> None:
         """Refuse statistics for another batch."""
@@ -199,6 +259,16 @@ class Statistics(_OfWholePictures):
         """On a device."""
         both = (self.histogram, self.saturation)
         return Statistics(*(None if value is None else value.to(device) for value in both))
+
+
+def check_range(name: str, values: Tensor, low: float, high: float) -> None:
+    """Refuse values outside of a range, and NaN, with a ValueError."""
+    if not values.numel():
+        return
+    least, most = (float(end) for end in torch.aminmax(values.float()))
+    if not (least >= low and most <= high):
+        units = "CIELAB units, in which colours end at 130" if high > 1 else "in [0, 1]"
+        raise ValueError(f"{name} must be {units}; got [{least:.4g}, {most:.4g}]")
 
 
 def shape_of(name: str, tensor: Tensor) -> tuple[int, int, int, int]:

@@ -7,6 +7,7 @@ networks.
 
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -15,18 +16,23 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from deepcolor.files import shown, write_beside
 from deepcolor.images.arrays import read_array, read_tensor
+from deepcolor.images.decoding import ImageWarning
 from deepcolor.images.files import read_bytes, read_file, read_pages
+from deepcolor.images.metadata import without_location
+from deepcolor.images.pages import write_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
 from deepcolor.images.pil import read_pil
-from deepcolor.images.result import ColorizedImage, format_of, write_beside
-from deepcolor.images.tiff import write_tiff
+from deepcolor.images.result import ColorizedImage, format_of
 
 __all__ = [
     "MAX_PIXELS",
     "ColorizedImage",
     "ImageError",
+    "ImageWarning",
     "Picture",
+    "forget_location",
     "read",
     "read_colours",
     "read_pages",
@@ -43,7 +49,7 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         source: a path; the bytes of a file, or an open binary file; a PIL image; a NumPy array
             (H, W) or (H, W, 1 to 4); a torch tensor (H, W), (C, H, W) or (B, C, H, W) with 1, 3 or
             4 channels. Arrays and tensors hold uint8, uint16, or floats in [0, 1]; a second or
-            fourth channel is alpha.
+            fourth channel is alpha. A Picture, read before, is given back.
         max_pixels: refuse larger ones before memory is taken for them; None for no limit.
 
     Raises:
@@ -51,7 +57,13 @@ def read(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
         TypeError: for a kind or dtype that is no picture.
         ImageError: for what cannot be read as one: damaged files, wrong shapes, NaN, values out of
             range, too many pixels. Every message names the picture and what would work.
+
+    Warns:
+        ImageWarning: of a file that holds several pictures, a profile that cannot be used, and once
+            of all that Pillow and libtiff remark on.
     """
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, (str, os.PathLike)):
         return read_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -81,7 +93,7 @@ def read_colours(source: Any, max_pixels: int | None = MAX_PIXELS) -> Picture:
 
 def _binary(file: Any) -> tuple[IO[bytes], str]:
     """What is left in an open file, as one that can be searched, and its name."""
-    name = str(getattr(file, "name", "open file"))
+    name = shown(getattr(file, "name", "open file"))
     data = file.read()
     if not isinstance(data, bytes):
         raise TypeError(f"{name} is open as text; open it with mode 'rb'")
@@ -131,25 +143,30 @@ def _plain(image: Image.Image) -> tuple[Any, Any, dict[str, Any]]:
     return np.asarray(image.convert("RGB")), alpha, {}
 
 
-def save_pages(pages: list[Image.Image], path: str | Path) -> Path:
-    """Save several pictures as the pages of one TIFF, each as deep as it came.
+def forget_location(image: Any) -> None:
+    """Let a coloured picture not say, when it is saved, where it was taken; arrays never do."""
+    if isinstance(image, ColorizedImage):
+        image.metadata = without_location(image.metadata)
+        image.info = {key: value for key, value in image.metadata.items() if key != "comment"}
+
+
+def save_pages(pages: Iterable[Image.Image], path: str | Path, count: int | None = None) -> Path:
+    """Save several pictures as the pages of one TIFF, each as deep and as complete as it came.
+
+    Args:
+        pages: taken and written one at a time: an iterator needs the memory of one page.
+        path: of the TIFF.
+        count: how many pages, where `pages` does not know: if they may need over 4 GB the file is
+            a BigTIFF, which not all programs read.
 
     Raises:
-        ImageError: for pages of over 8 bits without tifffile.
-        ValueError, OSError: as `writable`; ValueError also for other formats than TIFF.
+        ImageError: for pages of over 8 bits without tifffile, and if they need over 4 GB and
+            nothing told.
+        ValueError, OSError: as `writable`; ValueError also for other formats than TIFF, and for
+            no pages.
     """
     path = writable(path)
     if format_of(path) != "TIFF":
         raise ValueError(f"{path}: only TIFF holds several pages")
-    first, *rest = pages
-    deep = [page.deep if isinstance(page, ColorizedImage) else None for page in pages]
-    if all(array is None for array in deep):
-        write_beside(path, lambda file: first.save(file, "TIFF", save_all=True, append_images=rest))
-        return path
-    arrays = [
-        np.asarray(page) if array is None else array
-        for page, array in zip(pages, deep, strict=True)
-    ]
-    known = first.metadata if isinstance(first, ColorizedImage) else {}
-    write_beside(path, lambda file: write_tiff(file, arrays, known))
+    write_beside(path, lambda file: write_pages(file, pages, str(path), count))
     return path

@@ -6,8 +6,9 @@ from typing import Any
 from PIL import Image
 
 from deepcolor.images.profiles import srgb_profile
+from deepcolor.listing import MARK, SOFTWARE
 
-__all__ = ["ORIENTATION", "carried"]
+__all__ = ["ORIENTATION", "carried", "without_location"]
 
 ORIENTATION = 0x0112
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
@@ -18,6 +19,11 @@ STRUCTURE = {
     *range(320, 348), *range(512, 522), *range(529, 533), 700, 33723, 34377, 34675, EXIF_IFD,
     GPS_IFD, 0xA005, ORIENTATION,
 }  # fmt: skip
+DESCRIPTION = 270
+# How descriptions begin that tell programs how the file stores its pixels: untrue of the result.
+LAYOUTS = ('{"shape":', "ImageJ=", "SCIFIO=", "<?xml", "<OME")
+GEOTIFF = (33550, 33922, 34264, 34735, 34736, 34737)  # OGC 19-008: where a map or aerial view lies
+MAKER_NOTE = 0x927C  # of unknown layout; some cameras name the town in it
 
 
 def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -29,24 +35,26 @@ def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) 
         size: width and height of the result, if it is turned.
 
     Returns:
-        exif (bytes, orientation reset), xmp (bytes), dpi (two floats), icc_profile (bytes of sRGB,
-        if the picture had any profile) and comment (bytes), each if there.
+        exif (bytes, orientation reset, with the mark of a result); and, each if there, xmp (bytes),
+        dpi (two floats), icc_profile (bytes of sRGB, if the picture had any profile) and comment
+        (bytes).
     """
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"exif": _marked(Image.Exif()).tobytes()}
     try:
-        exif = _exif(image, size or image.size)
-        if exif:
-            found["exif"] = exif
+        found["exif"] = _marked(_exif(image, size or image.size)).tobytes()
     except Exception as error:  # Pillow's EXIF parser fails in many ways; the picture is fine
         warnings.warn(f"{name}: damaged EXIF is not carried over ({error})", stacklevel=2)
     xmp = image.info.get("xmp", image.info.get("XML:com.adobe.xmp"))
     if isinstance(xmp, str):
-        xmp = xmp.encode()
+        xmp = xmp.encode("utf-8", "replace")
     if isinstance(xmp, bytes):
         found["xmp"] = _upright(xmp)
     dpi = image.info.get("dpi")
-    if isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(v) < 1e6 for v in dpi):
-        found["dpi"] = (float(dpi[0]), float(dpi[1]))
+    try:
+        if isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(v) < 1e6 for v in dpi):
+            found["dpi"] = (float(dpi[0]), float(dpi[1]))
+    except (TypeError, ValueError, ArithmeticError):
+        warnings.warn(f"{name}: its resolution, {dpi!r}, is not carried over", stacklevel=2)
     if image.info.get("icc_profile"):
         found["icc_profile"] = srgb_profile()
     comment = image.info.get("comment")
@@ -55,11 +63,40 @@ def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) 
     return found
 
 
-def _exif(image: Image.Image, size: tuple[int, int]) -> bytes:
+def without_location(known: dict[str, Any]) -> dict[str, Any]:
+    """The same but for where a picture was taken.
+
+    GPS, what places a map, maker notes and all of XMP go; texts that people wrote stay.
+
+    Args:
+        known: as from `carried`.
+    """
+    kept = {key: value for key, value in known.items() if key != "xmp"}
+    if "exif" not in known:
+        return kept
+    old, new = Image.Exif(), Image.Exif()
+    old.load(known["exif"])
+    for tag, value in old.items():
+        if tag not in (GPS_IFD, EXIF_IFD, *GEOTIFF):
+            new[tag] = value
+    entries = {t: v for t, v in old.get_ifd(EXIF_IFD).items() if t != MAKER_NOTE}
+    if entries:
+        new[EXIF_IFD] = entries
+    return {**kept, "exif": new.tobytes()}
+
+
+def _marked(exif: Image.Exif) -> Image.Exif:
+    """Says that the colours are ours: who lists photographs leaves results out by it."""
+    exif[SOFTWARE] = MARK
+    return exif
+
+
+def _exif(image: Image.Image, size: tuple[int, int]) -> Image.Exif:
     old = image.getexif()
     new = Image.Exif()
     for tag, value in old.items():
-        if tag not in STRUCTURE:
+        layout = tag == DESCRIPTION and isinstance(value, str) and value.startswith(LAYOUTS)
+        if tag not in STRUCTURE and not layout:
             new[tag] = value
     for directory in (EXIF_IFD, GPS_IFD):
         entries = dict(old.get_ifd(directory))
@@ -70,7 +107,7 @@ def _exif(image: Image.Image, size: tuple[int, int]) -> bytes:
         if entries:
             new.get_ifd(directory).update(entries)
             new[directory] = entries
-    return new.tobytes() if len(new) else b""
+    return new
 
 
 def _upright(xmp: bytes) -> bytes:

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_PIXELS", "ImageError", "Picture", "check_size"]
+__all__ = ["MAX_PIXELS", "ImageError", "Picture", "check_bytes", "check_size"]
 
 MAX_PIXELS = 500_000_000  # five times the largest camera's; 1.5 GB as 8-bit RGB
+BYTES_A_PIXEL = 8  # decoded, of a picture of as many pixels as allowed: RGBA of 16 bits
 
 
 class ImageError(ValueError):
@@ -63,4 +64,23 @@ def check_size(height: int, width: int, name: str, max_pixels: int | None) -> No
         raise ImageError(
             f"{name} is too large: {width} x {height} is {height * width / 1e6:,.0f} megapixels,"
             f" the limit {max_pixels / 1e6:,.0f}; max_pixels= raises it"
+        )
+
+
+def check_bytes(count: int, name: str, max_pixels: int | None) -> None:
+    """Refuse files that take more memory decoded than RGBA of 16 bits at the most pixels allowed.
+
+    Args:
+        count: pixels, padding included, times channels, times bytes of each.
+        name: of the picture, for messages.
+        max_pixels: as `check_size`; None for no limit.
+
+    Raises:
+        ImageError: names the size, the limit and the argument that raises it.
+    """
+    if max_pixels is not None and count > BYTES_A_PIXEL * max_pixels:
+        raise ImageError(
+            f"{name} is too large: {count / 1e6:,.0f} MB decoded, the limit"
+            f" {BYTES_A_PIXEL * max_pixels / 1e6:,.0f} MB, {BYTES_A_PIXEL} bytes for each of the"
+            f" {max_pixels / 1e6:,.0f} megapixels allowed; max_pixels= raises it"
         )

@@ -1,5 +1,8 @@
 """Pictures from PIL images, and from arrays deeper than PIL holds; back as PIL images."""
 
+import operator
+import reprlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,6 +10,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from deepcolor.images.decoding import ImageWarning, decoding
+from deepcolor.images.levels import Deep, rescaled, white_of
 from deepcolor.images.metadata import ORIENTATION, carried
 from deepcolor.images.picture import ImageError, Picture, check_size
 from deepcolor.images.profiles import neutral, neutral_array, srgb
@@ -19,33 +24,104 @@ DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 BAND_PIXELS = 1 << 20
-SCALES = (1.0, 255.0, 65535.0)  # what white may be in modes I and F
+WIDTH, HEIGHT, BITS, PHOTOMETRIC, FORMAT = 256, 257, 258, 262, 339  # tags of TIFF 6.0
+SIGNED = 2  # sample format
 
 
 def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     """A PIL image of any mode that holds a picture, upright, as its profile means it.
 
-    White is 255 in mode I unless a pixel exceeds it, then 65535; in mode F 1, 255 or 65535, the
-    least that no pixel exceeds.
+    What white is in modes I;16, I and F follows from the file that the image was opened from. Where
+    it does not, it is 65535 in mode I;16, 255 or 65535 in mode I, and 1, 255 or 65535 in mode F, by
+    the rule of `white_of`.
     """
+    with decoding(name, max_pixels):
+        return _read(image, name, max_pixels)
+
+
+def _read(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     check_size(image.height, image.width, name, max_pixels)
     if image.mode not in MODES + DEEP_MODES:
         raise ImageError(
             f"{name} has mode {image.mode}; modes that work: {', '.join(MODES + DEEP_MODES)}"
         )
-    image.load()  # TIFF turns itself upright here
+    _load(image)  # TIFF turns itself upright here
+    source = image
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
+    image = _usable(image, name)
     kept = carried(image, name)
     icc = image.info.get("icc_profile")
     if image.mode in DEEP_MODES:
-        values = np.asarray(image)
-        if values.dtype.kind == "i":  # mode I
-            top = _scale(values, name)
-            values = values.astype(np.uint16 if top > 255 else np.uint8)
+        values, white = _stored(image, source, name)
         alpha = _transparent(values, image.info.get("transparency"))
-        return _levels(values[..., None], alpha, icc, kept, name)
+        return _levels(Deep(values[..., None], alpha, white), icc, kept, name)
     mode, transparency = _split(image)
+    return _shallow(image, mode, transparency, icc, kept, name)
+
+
+def _load(image: Image.Image) -> None:
+    """As `image.load()`, without two habits of Pillow's TIFF reader.
+
+    Its limit on size is one for the whole process and not ours to change, `check_size` is ours; it
+    is minded only where the memory to decode to is made. Files that it maps into memory it takes
+    for as wide as they are high when they lie on their side.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    if not (getattr(image, "tile", None) and {WIDTH, HEIGHT} <= set(tags)):
+        image.load()
+        return
+    if image._im is None:
+        image.im = Image.new(image.mode, (tags[WIDTH], tags[HEIGHT]), None).im
+    source: Any = image
+    filename, source.filename = source.filename, ""
+    try:
+        image.load()
+    finally:
+        source.filename = filename
+
+
+def _stored(
+    image: Image.Image, source: Image.Image, name: str
+) -> tuple[np.ndarray[Any, Any], float]:
+    """Levels of a deep mode as uint8, uint16 or float32, black being 0; and white.
+
+    Args:
+        image: upright.
+        source: as it was opened: its tags say how many bits a TIFF has.
+        name: of the picture, for messages.
+    """
+    tags: Any = getattr(source, "tag_v2", {})
+    values = np.asarray(image)
+    if image.mode == "F":
+        white = white_of(values, name)
+        values = values.astype(np.float32).clip(0, white)
+    elif image.mode == "I":
+        bits, signed = max(tags.get(BITS, (32,))), SIGNED in tags.get(FORMAT, ())
+        if tags and not signed:
+            values = values.view(np.uint32)  # what Pillow holds as negative is larger than 2^31
+        most = 2 ** (bits - signed) - 1 if tags else 65535
+        whites = sorted({255, 65535, most} - set(range(most + 1, 65536)))
+        if source.format in ("PNG", "PPM"):  # Pillow scales these to 16 bits itself
+            whites = [65535]
+        values = rescaled(values, int(white_of(values, name, whites)))
+        white = 255.0 if values.dtype == np.uint8 else 65535.0
+    else:
+        values, white = rescaled(values, 2 ** max(tags.get(BITS, (16,))) - 1), 65535.0
+    if tags.get(PHOTOMETRIC) == 0:  # white is zero; Pillow heeds it in 8 bits alone
+        values = values.dtype.type(white) - values
+    return values, white
+
+
+def _shallow(
+    image: Image.Image,
+    mode: str,
+    transparency: Image.Image | None,
+    icc: bytes | None,
+    kept: dict[str, Any],
+    name: str,
+) -> Picture:
+    """8 bits; `mode` is that without transparency: L, RGB or CMYK."""
     luminance = None
     if icc:
         plain = image if image.mode == mode else image.convert(mode)
@@ -65,41 +141,45 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     return Picture(pixels, name, torch.uint8, give_back, owned=True, colours=known)
 
 
-def read_deep(array: np.ndarray[Any, Any], header: Image.Image, name: str) -> Picture:
-    """A picture of 16-bit integers or floats that PIL would cut to 8 bits.
+def read_deep(array: np.ndarray[Any, Any] | Deep, header: Image.Image, name: str) -> Picture:
+    """A picture of 16-bit integers or floats that PIL would cut to 8 bits, or cannot hold.
 
     Args:
-        array: (H, W, 1 to 4), alpha last; uint16 or float.
+        array: the pixels; (H, W, 1 to 4) uint16 with alpha last, or what `read_tiff` gives.
         header: the same file as PIL opened it, not loaded: orientation, profile, metadata.
         name: what to call it in messages.
     """
-    turn = _orientation(header)
+    deep = array if isinstance(array, Deep) else Deep.of(array)
+    turn, alpha = _orientation(header), deep.alpha
+    values = _turned(deep.values, turn)
+    if alpha is not None:
+        alpha = np.ascontiguousarray(_turned(alpha, turn))
+    elif values.shape[2] == 3:
+        alpha = _transparent(values, header.info.get("transparency"))
+    kept = carried(header, name, (values.shape[1], values.shape[0]))
+    icc = header.info.get("icc_profile")
+    if values.shape[2] == 4:
+        inks = Image.frombytes("CMYK", (values.shape[1], values.shape[0]), values.tobytes())
+        cover = None if alpha is None else Image.fromarray(alpha)
+        return _shallow(inks, "CMYK", cover, icc, kept, name)
+    return _levels(Deep(values, alpha, deep.white), icc, kept, name)
+
+
+def _turned(array: np.ndarray[Any, Any], turn: int) -> np.ndarray[Any, Any]:
+    """(H, W, ...) stored by an EXIF orientation, upright."""
     for _ in range({3: 2, 4: 2, 5: 1, 6: 3, 7: 1, 8: 1}.get(turn, 0)):  # quarter turns to the left
         array = np.rot90(array)
-    if turn in (2, 4):
-        array = array[:, ::-1]
-    elif turn in (5, 7):
-        array = array[::-1] if turn == 5 else array[:, ::-1]
-    alpha = None
-    if array.shape[2] in (2, 4):
-        array, alpha = array[..., :-1], np.ascontiguousarray(array[..., -1])
-    elif array.shape[2] == 3:
-        alpha = _transparent(array, header.info.get("transparency"))
-    kept = carried(header, name, (array.shape[1], array.shape[0]))
-    return _levels(array, alpha, header.info.get("icc_profile"), kept, name)
+    if turn in (2, 4, 7):
+        return array[:, ::-1]
+    return array[::-1] if turn == 5 else array
 
 
-def _levels(
-    values: np.ndarray[Any, Any],
-    alpha: np.ndarray[Any, Any] | None,
-    icc: bytes | None,
-    kept: dict[str, Any],
-    name: str,
-) -> Picture:
-    """(H, W, 1 | 3) integers, or floats on one of SCALES."""
+def _levels(deep: Deep, icc: bytes | None, kept: dict[str, Any], name: str) -> Picture:
+    """Grey or RGB."""
+    values, top = deep.values, deep.white
     if values.dtype.kind == "f":
-        top, depth = _scale(values, name), torch.float32
-        values = (values.astype(np.float32) / top).clip(0, 1)
+        depth = torch.float32
+        values = values / np.float32(top)
     elif values.dtype == np.uint8:
         top, depth = 255.0, torch.uint8
     else:
@@ -113,21 +193,31 @@ def _levels(
 
     def give_back(rgb: Tensor) -> Image.Image:
         out = _array(rgb)
-        return ColorizedImage.of(out * top if depth == torch.float32 else out, alpha, kept, top)
+        out = out * np.float32(top) if depth == torch.float32 else out
+        return ColorizedImage.of(out, deep.alpha, kept, top)
 
     return Picture(pixels, name, depth, give_back)
 
 
-def _scale(values: np.ndarray[Any, Any], name: str) -> float:
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{name} holds NaN or infinity; replace them first")
-    for top in SCALES[1 if values.dtype.kind == "i" else 0 :]:
-        if low >= -1e-3 and high <= 1.001 * top:
-            return top
-    raise ImageError(
-        f"{name}: values lie in [{low:.4g}, {high:.4g}]; scale them to [0, 1], where black is 0"
-    )
+def _usable(image: Image.Image, name: str) -> Image.Image:
+    """The image, without a transparency that makes no sense for its mode."""
+    if "transparency" not in image.info:
+        return image
+    key = image.info["transparency"]
+    try:
+        if image.mode in DEEP_MODES:
+            operator.index(key)
+        else:
+            image.crop((0, 0, 1, 1)).convert("RGBA")
+    except Exception:  # whatever Pillow makes of it
+        warnings.warn(
+            f"{name}: its transparency, {reprlib.repr(key)}, cannot be used and is left out",
+            ImageWarning,
+            stacklevel=2,
+        )
+        image = image.copy()
+        del image.info["transparency"]
+    return image
 
 
 def _split(image: Image.Image) -> tuple[str, Image.Image | None]:
@@ -149,6 +239,7 @@ def _pixels(image: Image.Image, mode: str) -> Tensor:
     rows = max(1, BAND_PIXELS // max(1, image.width))
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        band.info.pop("transparency", None)  # it is no part of the colours
         if band.mode == "La":
             band = band.convert("LA")
         band = band if band.mode == mode else band.convert(mode)

@@ -7,6 +7,7 @@ clip it.
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from deepcolor.images.picture import ImageError
+from deepcolor.images.decoding import ImageWarning
 
 __all__ = ["neutral", "neutral_array", "srgb", "srgb_profile"]
 
@@ -74,12 +75,12 @@ def neutral(image: Image.Image, icc: bytes, name: str) -> np.ndarray[Any, Any] |
 
     Returns:
         (H, W) uint16; None if the numbers mean what they do without the profile: it is sRGB, or of
-        another kind than the picture, as a scanner's RGB profile left on a grey scan.
+        another kind than the picture, as a scanner's RGB profile left on a grey scan, or damaged.
 
-    Raises:
-        ImageError: for a profile that cannot be used.
+    Warns:
+        ImageWarning: of a profile that cannot be used.
     """
-    with _named(name):
+    with _usable(name):
         to_grey = _transform(icc, image.mode)
         if to_grey is None:
             return None
@@ -92,6 +93,7 @@ def neutral(image: Image.Image, icc: bytes, name: str) -> np.ndarray[Any, Any] |
             return np.asarray(to_grey.apply(image))
         levels = (65535 * table + 0.5).astype(np.uint16)
         return np.take(levels, np.asarray(image))
+    return None
 
 
 def neutral_array(values: np.ndarray[Any, Any], icc: bytes, name: str) -> Tensor | None:
@@ -106,13 +108,12 @@ def neutral_array(values: np.ndarray[Any, Any], icc: bytes, name: str) -> Tensor
         (H, W) float32 luminance with sRGB's curve, in [0, 1], or None.
     """
     mode = "RGB" if values.shape[2] == 3 else "I;16"
-    with _named(name):
+    found = None
+    with _usable(name):
         to_grey = _transform(icc, mode)
-        if to_grey is None:
-            return None
-        found = _table(to_grey, mode)
-        if _assumed(found, mode):
-            return None
+        found = None if to_grey is None else _table(to_grey, mode)
+    if found is None or _assumed(found, mode):
+        return None
     table = torch.from_numpy(found)
     if mode == "I;16":
         at = torch.from_numpy(values[..., 0]) * (len(table) - 1)
@@ -127,23 +128,27 @@ def neutral_array(values: np.ndarray[Any, Any], icc: bytes, name: str) -> Tensor
 
 def srgb(image: Image.Image, icc: bytes, name: str) -> Image.Image:
     """Convert a picture of mode L, RGB or CMYK from its profile to sRGB, mode RGB."""
-    with _named(name):
+    with _usable(name):
         ours = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
         theirs = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         out = ImageCms.profileToProfile(image, theirs, ours, outputMode="RGB")
         assert out is not None  # it is None in place only
         return out
+    return image.convert("RGB")
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _usable(name: str) -> Iterator[None]:
+    """Leave what is done inside, with a warning, if LittleCMS refuses a profile."""
     try:
         yield
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        raise ImageError(
-            f"{name} has a colour profile that cannot be used ({error}); open it with Pillow,"
-            " delete info['icc_profile'], and give the image"
-        ) from error
+        warnings.warn(
+            f"{name} has a colour profile that cannot be used ({error}); its numbers are taken"
+            " for sRGB",
+            ImageWarning,
+            stacklevel=4,
+        )
 
 
 def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

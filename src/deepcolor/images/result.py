@@ -2,19 +2,20 @@
 
 import os
 import struct
-import tempfile
+import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from deepcolor.files import write_beside
+from deepcolor.images.levels import bands
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
 
-__all__ = ["ColorizedImage", "format_of", "write_beside"]
+__all__ = ["ColorizedImage", "format_of"]
 
 QUALITY = 95  # of JPEG, without chroma subsampling: chroma is what we made
 LOSSY = {"JPEG": QUALITY, "WEBP": 90, "AVIF": 85, "HEIF": 85}  # about the same file size
@@ -28,6 +29,14 @@ TAKES = {  # what each format stores of what pictures say about themselves
     "HEIF": ("exif", "xmp", "icc_profile"),
     "BMP": ("dpi",),
 }
+WRITABLE = {  # formats that hold every pixel of a colour photograph
+    *TAKES, "DDS", "DIB", "EPS", "IM", "JPEG2000", "MPO", "PCX", "PDF", "PPM", "QOI", "SGI", "TGA",
+}  # fmt: skip
+TOO_FEW = "a GIF holds 256 colours, too few for a photograph"
+WORKS = ".png, .jpg, .webp, .avif and .tif work"
+LONGEST = {"JPEG": 65500, "WEBP": 16383, "AVIF": 65536}  # pixels a side: libjpeg, WebP, AV1
+MARKER = 65533  # bytes in a part of a JPEG (ITU T.81, B.1.1.4)
+PREFIX = {"exif": 0, "xmp": 29, "comment": 0}  # bytes that Pillow puts before each
 
 
 class ColorizedImage(Image.Image):
@@ -61,8 +70,8 @@ class ColorizedImage(Image.Image):
             full = None if alpha is None else np.asarray(alpha, dtype=array.dtype)[..., None]
             deep = array if full is None else np.concatenate([array, full], axis=2)
         plain = Image.fromarray(_shown(array if deep is None else deep, top))
-        if deep is None and isinstance(alpha, Image.Image):
-            plain.putalpha(alpha)
+        if deep is None and alpha is not None:
+            plain.putalpha(alpha if isinstance(alpha, Image.Image) else Image.fromarray(alpha))
         self = cls()
         self.im, self._mode, self._size = plain.im, plain.mode, plain.size
         self.deep, self.top, self.metadata = deep, top, metadata
@@ -78,7 +87,8 @@ class ColorizedImage(Image.Image):
         """Save as Pillow does, with what the picture came with; `params` come first.
 
         Raises:
-            ImageError: if the format cannot hold it: no transparency, or another library is needed.
+            ImageError: if the format cannot hold it: no transparency, too few colours or pixels a
+                side, or another library is needed.
             ValueError, OSError: as Pillow's.
         """
         if isinstance(fp, (str, bytes, os.PathLike)):
@@ -90,16 +100,26 @@ class ColorizedImage(Image.Image):
             self._write(fp, kind, params)
 
     def _write(self, file: IO[bytes], kind: str, params: dict[str, Any]) -> None:
+        self._check_fits(kind)
         known = {key: self.metadata[key] for key in TAKES.get(kind, ()) if key in self.metadata}
         deep = self._current_deep() if kind in DEEP_FORMATS else None
         if deep is not None and kind == "PNG":
             _write_png(file, _integers(deep, self.top), known | params)
         elif deep is not None:
-            write_tiff(file, [deep], known | params)
+            write_tiff(file, deep, known | params, params.get("big_tiff", False))
         else:
-            if kind == "JPEG" and self.mode == "RGBA":
-                raise ImageError("JPEG has no transparency; save this picture as .png")
             super().save(file, format=kind, **(_options(kind, known) | params))
+
+    def _check_fits(self, kind: str) -> None:
+        if kind == "GIF":
+            raise ImageError(f"{TOO_FEW}; {WORKS}, and image.quantize().save(...) makes a GIF")
+        if kind == "JPEG" and self.mode == "RGBA":
+            raise ImageError("JPEG has no transparency; save this picture as .png")
+        if max(self.size) > LONGEST.get(kind, max(self.size)):
+            raise ImageError(
+                f"a {kind} holds {LONGEST[kind]:,} pixels a side, this picture has"
+                f" {self.width:,} x {self.height:,}; save it as .png or .tif"
+            )
 
     def _current_deep(self) -> np.ndarray[Any, Any] | None:
         """The deep pixels, unless somebody has drawn on the image since."""
@@ -123,36 +143,24 @@ def format_of(path: Path) -> str:
     """
     Image.init()
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise ValueError(
-            f"{path}: cannot write {path.suffix or 'a file without suffix'};"
-            " .png, .jpg, .webp, .avif and .tif work"
-        )
+    if kind == "GIF":
+        raise ValueError(f"{path}: {TOO_FEW}; {WORKS}")
+    if kind is None or kind not in Image.SAVE or kind not in WRITABLE:
+        raise ValueError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; {WORKS}")
     return kind
-
-
-def write_beside(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file whole or not at all: beside its place, then renamed."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)  # mkstemp's files are private
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _shown(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
     """At 8 bits, rounded."""
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return (array * (255 / top) + 0.5).clip(0, 255).astype(np.uint8)
+    out = np.empty(array.shape, dtype=np.uint8)
+    for rows, to in bands(array, out):
+        if array.dtype == np.uint16:
+            to[...] = (rows.astype(np.uint32) + 128) // 257
+        else:
+            to[...] = (rows * (255 / top) + 0.5).clip(0, 255)
+    return out
 
 
 def _integers(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
@@ -176,6 +184,15 @@ def _options(kind: str, known: dict[str, Any]) -> dict[str, Any]:
             exif.load(options["exif"])
         exif[XMP] = options.pop("xmp")
         options["exif"] = exif.tobytes()
+    elif kind in ("JPEG", "MPO"):
+        for key in PREFIX.keys() & options.keys():
+            if len(options[key]) > MARKER - PREFIX[key]:
+                warnings.warn(
+                    f"a JPEG holds 64 kB of {key}; the {len(options.pop(key)):,} bytes of this"
+                    " picture are left out, which .png and .tif hold",
+                    UserWarning,
+                    stacklevel=2,
+                )
     if kind in LOSSY:
         options["quality"] = LOSSY[kind]
     if kind in ("JPEG", "AVIF"):

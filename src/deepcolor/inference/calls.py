@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from deepcolor import images
+from deepcolor.inference.lists import OnError
 from deepcolor.inference.options import Options, QualityName
 from deepcolor.inference.painter import Told
 from deepcolor.inference.predictor import Numbers, OnePicture, Predictor
@@ -35,7 +36,7 @@ def colorize(
     image: OnePicture, model: str | Path | Colorizer = DEFAULT,
     device: str = "auto", *, guidance: Told = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
-    max_pixels: int | None = images.MAX_PIXELS,
+    max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
 ) -> images.ColorizedImage: ...  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def colorize(
     image: Numbers, model: str | Path | Colorizer = DEFAULT,
     device: str = "auto", *, guidance: Told = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
-    max_pixels: int | None = images.MAX_PIXELS,
+    max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
 ) -> Numbers: ...  # fmt: skip
 
 
@@ -53,7 +54,8 @@ def colorize(
     image: list[Any] | tuple[Any, ...], model: str | Path | Colorizer = DEFAULT,
     device: str = "auto", *, guidance: Sequence[Told] | None = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
-    max_pixels: int | None = images.MAX_PIXELS,
+    max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
+    on_error: OnError = "raise",
 ) -> list[Any]: ...  # fmt: skip
 
 
@@ -68,6 +70,9 @@ def colorize(
     size: int | None = None,
     quality: QualityName = "balanced",
     max_pixels: int | None = images.MAX_PIXELS,
+    strip_location: bool = False,
+    borders: bool = True,
+    on_error: OnError = "raise",
 ) -> Any:
     """Give a picture its colour, at full resolution, keeping every pixel's lightness.
 
@@ -91,6 +96,12 @@ def colorize(
         size: side that the network works at, in pixels; the model's own when None.
         quality: "fast", "balanced", or "best", which averages flips and two working sizes.
         max_pixels: refuse larger pictures; None for no limit.
+        strip_location: leave out of what a result says when it is saved where the photograph was
+            taken: GPS, maker notes and XMP. Without it a result says all that the photograph said.
+        borders: leave uniform borders, mounts, album pages and flat grey cards without colour; not
+            where hints give it to them. False colours them as the network says.
+        on_error: what to do if a picture of a list cannot be read: "raise", or "skip" it, with None
+            in its place and a warning. A single picture raises in any case.
 
     Returns:
         For a path, a file or a PIL image a PIL image, which remembers depth and metadata when it
@@ -106,8 +117,12 @@ def colorize(
     """
     options = Options(
         quality=quality, size=size, temperature=temperature, saturation=saturation,
+        borders=borders,
     )  # fmt: skip
-    return _held(model, device).run(image, guidance, options, max_pixels)
+    return _held(model, device).run(
+        image, guidance, options, max_pixels=max_pixels, strip_location=strip_location,
+        on_error=on_error,
+    )  # fmt: skip
 
 
 def suggest_hints(

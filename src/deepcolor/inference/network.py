@@ -53,6 +53,7 @@ def predict_grid(
         The prediction on a grid over the pictures; with several scales or mirrored, the mean.
     """
     given = model.check_kinds(guidance)
+    given.check_values()
     parts = []
     for scale in sorted(quality.scales):
         luminance = read(working_size(*full, size * scale, model.grain))
@@ -61,7 +62,8 @@ def predict_grid(
         if quality.flips:
             other = _of_whole_squares(model, luminance.flip(-1), given.mirrored())
             parts[-1] = AveragedPrediction.of([parts[-1], MirroredPrediction.of(other)])
-    return replace(AveragedPrediction.of(parts), picture_size=full)
+    whole = AveragedPrediction.of(parts)
+    return replace(whole, picture_size=full, hints=whole.hints or given.hints)
 
 
 def _of_whole_squares(model: Colorizer, luminance: Tensor, guidance: Guidance) -> Prediction:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.guidance import Guidance, Kind
+from deepcolor.inference.borders import BorderedField, colour_shares
+from deepcolor.inference.devices import choose_device, memory_in_words
 from deepcolor.inference.memory import predict_in_memory
 from deepcolor.inference.options import Options, QualityName
 from deepcolor.inference.transfer import same_framing
@@ -18,26 +20,12 @@ from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
 from deepcolor.weights import DEFAULT, load_model
 
-__all__ = ["Painter", "Told", "choose_device"]
+__all__ = ["Painter", "Told", "check_answer"]
+
+FARTHEST = 1e4  # CIELAB units: a hundred times any colour; only grey would be left in sRGB
 
 Told = Guidance | Kind | None
 """Guidance of one picture; one kind alone is short for a Guidance with nothing else."""
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ValueError: for a name that torch does not know, or a device that is not there.
-    """
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.zeros((), device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        raise ValueError(f"device {device!r} is not available here; use auto or cpu") from error
 
 
 class Painter:
@@ -73,8 +61,9 @@ class Painter:
         options = options or Options()
         if not picture.pixels.numel():
             return picture.give_back(picture.canvas())
-        prediction = self._predict(picture, options, guidance)
-        return self._painted(picture, prediction.ab(options.temperature), prediction, options)
+        with memory_in_words(picture.name):
+            prediction = self._predict(picture, options, guidance)
+            return self._painted(picture, prediction.ab(options.temperature), prediction, options)
 
     def predict(
         self,
@@ -102,7 +91,9 @@ class Painter:
             ImageError: also for a picture without pixels.
         """
         options = Options(quality=quality, size=size)
-        return self._predict(self._with_pixels(image, max_pixels), options, guidance)
+        picture = self._with_pixels(image, max_pixels)
+        with memory_in_words(picture.name):
+            return self._predict(picture, options, guidance)
 
     def paint(
         self,
@@ -112,6 +103,7 @@ class Painter:
         saturation: float = 1.0,
         temperature: float | None = None,
         quality: QualityName = "balanced",
+        borders: bool = True,
         max_pixels: int | None = images.MAX_PIXELS,
     ) -> Any:
         """Colour a picture as a prediction says: the pixels' part, without the network's.
@@ -122,6 +114,7 @@ class Painter:
             saturation: as for `colorize`.
             temperature: as for `colorize`.
             quality: "fast" does without edges.
+            borders: as for `colorize`.
             max_pixels: as for `colorize`.
 
         Returns:
@@ -131,7 +124,9 @@ class Painter:
             ImageError: if the picture cannot be used, or its aspect differs by over 2 % from what
                 was predicted, or the number of pictures.
         """
-        options = Options(quality=quality, temperature=temperature, saturation=saturation)
+        options = Options(
+            quality=quality, temperature=temperature, saturation=saturation, borders=borders
+        )
         picture = replace(self._with_pixels(image, max_pixels), owned=False)
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
         seen = prediction.picture_size or prediction.grid
@@ -141,7 +136,8 @@ class Painter:
                 f" width) cannot be painted from a prediction of {len(prediction.luminance)} x"
                 f" {seen[0]} x {seen[1]}: another size of the same picture can, another aspect not"
             )
-        return self._painted(picture, prediction.ab(temperature), prediction, options)
+        with memory_in_words(picture.name):
+            return self._painted(picture, prediction.ab(temperature), prediction, options)
 
     def _with_pixels(self, image: Any, max_pixels: int | None) -> images.Picture:
         picture = image if isinstance(image, images.Picture) else images.read(image, max_pixels)
@@ -165,10 +161,39 @@ class Painter:
     def _painted(
         self, picture: images.Picture, ab: Tensor, prediction: Prediction, options: Options
     ) -> Any:
-        out = picture.canvas()
+        check_answer(ab, prediction.model)
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
+        shares: list[Tensor | None] = [None] * len(picture.pixels)
+        if options.borders:
+            shares = colour_shares(picture.pixels, prediction.hints, self.device)
+        out = picture.canvas()
         ab = ab.to(self.device) * options.saturation
         luminance = prediction.luminance.to(self.device)
-        for pixels, chroma, means, result in zip(picture.pixels, ab, luminance, out, strict=True):
-            compose(pixels, ChromaField(chroma, means, full, options.work.edges), result)
+        for pixels, chroma, means, share, result in zip(
+            picture.pixels, ab, luminance, shares, out, strict=True
+        ):
+            field = ChromaField(chroma, means, full, options.work.edges)
+            if share is not None:
+                field = BorderedField(chroma, means, full, options.work.edges, share)
+            compose(pixels, field, result)
         return picture.give_back(out)
+
+
+def check_answer(ab: Tensor, model: str) -> None:
+    """Refuse what a model answered if it is no colour: nothing but grey could be made of it.
+
+    Args:
+        ab: any shape, in CIELAB units.
+        model: that it is of, for the message.
+
+    Raises:
+        ValueError: for NaN, infinity, and numbers a hundred times as far out as any colour.
+    """
+    if not ab.numel() or bool((ab.abs() <= FARTHEST).all()):  # NaN is not
+        return
+    finite = bool(ab.isfinite().all())
+    what = f"colours up to {float(ab.abs().max()):.3g} CIELAB units" if finite else "NaN"
+    raise ValueError(
+        f"{model} answered {what}, where colours end at 130: its weights are damaged, or overflow"
+        " in half precision (torch.bfloat16 has more room than torch.float16)"
+    )

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.guidance import Guidance
-from deepcolor.inference.options import Options, QualityName
+from deepcolor.inference.devices import memory_in_words
+from deepcolor.inference.lists import ON_ERROR, OnError, colour_each
+from deepcolor.inference.options import Options, QualityName, check_count
 from deepcolor.inference.painter import Painter, Told
 from deepcolor.inference.sampling import GumbelNoise
 from deepcolor.inference.suggest import most_useful
 from deepcolor.models import MODELS
 from deepcolor.models.families import ClassificationColorizer
-from deepcolor.models.prediction import BinPrediction, Prediction
+from deepcolor.models.prediction import BinPrediction
 
 __all__ = ["Numbers", "OnePicture", "Predictor"]
 
@@ -52,6 +54,7 @@ class Predictor(Painter):
         self, image: OnePicture, guidance: Told = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False, borders: bool = True,
     ) -> images.ColorizedImage: ...  # fmt: skip
 
     @overload
@@ -59,6 +62,7 @@ class Predictor(Painter):
         self, image: Numbers, guidance: Told = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False, borders: bool = True,
     ) -> Numbers: ...  # fmt: skip
 
     @overload
@@ -66,6 +70,7 @@ class Predictor(Painter):
         self, image: list[Any] | tuple[Any, ...], guidance: Sequence[Told] | None = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False, borders: bool = True, on_error: OnError = "raise",
     ) -> list[Any]: ...  # fmt: skip
 
     def __call__(
@@ -78,29 +83,44 @@ class Predictor(Painter):
         size: int | None = None,
         quality: QualityName = "balanced",
         max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False,
+        borders: bool = True,
+        on_error: OnError = "raise",
     ) -> Any:
         """Colour one picture, or a list of them; see `colorize`."""
         options = Options(
             quality=quality, size=size, temperature=temperature, saturation=saturation,
+            borders=borders,
         )  # fmt: skip
-        return self.run(image, guidance, options, max_pixels)
+        return self.run(
+            image, guidance, options, max_pixels=max_pixels, strip_location=strip_location,
+            on_error=on_error,
+        )  # fmt: skip
 
     def run(
         self,
         image: Any,
         guidance: Told | Sequence[Told],
         options: Options,
+        *,
         max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False,
+        on_error: OnError = "raise",
     ) -> Any:
-        """Colour one picture, or a list of them, as the options say."""
+        """Colour one picture, or a list of them, as the options say; see `colorize`."""
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+
+        def one(picture: Any, told: Told) -> Any:
+            given = Guidance.of(told)
+            result = self.colour(images.read(picture, max_pixels), options, given)
+            if strip_location:
+                images.forget_location(result)
+            return result
+
         if isinstance(image, (list, tuple)):
-            told = for_each(guidance, len(image))
-            return [
-                self.run(one, own, options, max_pixels)
-                for one, own in zip(image, told, strict=True)
-            ]
-        given = Guidance.of(guidance)  # type: ignore[arg-type]  # refuses lists in words
-        return self.colour(images.read(image, max_pixels), options, given)
+            return colour_each(image, guidance, on_error, one)
+        return one(image, guidance)  # type: ignore[arg-type]  # a list is refused in words
 
     def samples(
         self,
@@ -114,6 +134,7 @@ class Predictor(Painter):
         size: int | None = None,
         quality: QualityName = "balanced",
         max_pixels: int | None = images.MAX_PIXELS,
+        borders: bool = True,
     ) -> list[Any]:
         """Draw plausible colourings from the predicted distribution.
 
@@ -128,6 +149,7 @@ class Predictor(Painter):
             size: as for `colorize`.
             quality: as for `colorize`.
             max_pixels: as for `colorize`.
+            borders: as for `colorize`.
 
         Returns:
             n results, each as `colorize`.
@@ -138,37 +160,33 @@ class Predictor(Painter):
         """
         options = Options(
             quality=quality, size=size, temperature=temperature, saturation=saturation,
+            borders=borders,
         )  # fmt: skip
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        known = self.require_distribution("samples", options.temperature, seed)
-        picture = images.read(image, max_pixels)
-        if not picture.pixels.numel():
-            return [picture.give_back(picture.canvas()) for _ in range(n)]
-        kept = replace(picture, owned=False)  # the pixels are read once for each sample
-        prediction = self._predict(kept, options, guidance)
-        return [
-            self._painted(
-                kept, self._draw(known, prediction, seed, number, temperature), prediction, options
-            )
-            for number in range(n)
-        ]
+        check_count("n", n, 1)
+        self.require_distribution("samples", temperature, seed)
+        return self.draw(images.read(image, max_pixels), n, seed, options, guidance)
 
     def draw(
         self,
         picture: images.Picture,
+        n: int,
         seed: int,
-        options: Options | None = None,
+        options: Options,
         guidance: Told = None,
-    ) -> Any:
-        """The first of `samples` of that seed, of a picture that was read already."""
-        options = options or Options()
+    ) -> list[Any]:
+        """As `samples`, of a picture that was read already."""
         known = self.require_distribution("samples", options.temperature, seed)
         if not picture.pixels.numel():
-            return picture.give_back(picture.canvas())
-        prediction = self._predict(picture, options, guidance)
-        ab = self._draw(known, prediction, seed, 0, options.temperature)
-        return self._painted(picture, ab, prediction, options)
+            return [picture.give_back(picture.canvas()) for _ in range(n)]
+        kept = replace(picture, owned=False)  # the pixels are read once for each sample
+        with memory_in_words(picture.name), torch.no_grad():
+            prediction = self._predict(kept, options, guidance)
+            centres = known.quantizer.centres.to(prediction.luminance.device)
+            results = []
+            for number in range(n):
+                ab = prediction.sample(GumbelNoise(centres, seed, number), options.temperature)
+                results.append(self._painted(kept, ab, prediction, options))
+            return results
 
     def uncertainty(
         self,
@@ -221,8 +239,7 @@ class Predictor(Painter):
         Returns:
             Row and column of n distinct pixels of the picture as it is shown.
         """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        check_count("n", n, 1)
         self.require_distribution("suggest")
         picture = self._with_pixels(image, max_pixels)
         if len(picture.pixels) != 1:
@@ -230,6 +247,7 @@ class Predictor(Painter):
                 f"{picture.name} must be one picture, got a batch of {len(picture.pixels)}"
             )
         given = Guidance.of(guidance)
+        given.check_values()
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
         given.check(torch.empty(()).expand(1, 1, *full))
         plain = self._predict(picture, Options(), replace(given, hints=None))
@@ -251,34 +269,8 @@ class Predictor(Painter):
                 f"{type(self.model).__name__} predicts no distribution over ab bins, which {wanted}"
                 f" needs; models that do: {', '.join(sorted(able))}"
             )
-        if seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {seed}")
+        check_count("seed", seed, 0)
         warmth = self.model.temperature if temperature is None else temperature
         if wanted == "samples" and warmth == 0:
             raise ValueError("samples differ by temperature: it must be above 0, up to 1")
         return self.model
-
-    @torch.inference_mode()
-    def _draw(
-        self,
-        model: ClassificationColorizer,
-        prediction: Prediction,
-        seed: int,
-        number: int,
-        temperature: float | None,
-    ) -> Tensor:
-        centres = model.quantizer.centres.to(prediction.luminance.device)
-        return prediction.sample(GumbelNoise(centres, seed, number), temperature)
-
-
-def for_each(guidance: Told | Sequence[Told], pictures: int) -> Sequence[Told]:
-    """Guidance of each picture of a list."""
-    if guidance is None:
-        return [None] * pictures
-    if not isinstance(guidance, Sequence) or len(guidance) != pictures:
-        given = f"{len(guidance)}" if isinstance(guidance, Sequence) else "one"
-        raise ValueError(
-            f"a list of {pictures} pictures needs a list of as many guidances, None where there is"
-            f" none; got {given}"
-        )
-    return guidance

@@ -41,6 +41,9 @@ class Colorizer(LightningModule, ABC):
     """Kinds of guidance that models of this class can take: names in `guidance.KINDS`."""
     network: nn.Module
     """The paper; released weights hold only this."""
+    unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights",)
+    """Arguments that a weights file neither keeps nor sets: what belongs to one machine or one fit,
+    such as the path of a file. A subclass that takes others names them too."""
 
     def __init__(self, lr: float, weight_decay: float) -> None:
         super().__init__()
@@ -164,6 +167,10 @@ class Colorizer(LightningModule, ABC):
     def loss_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
         """What a batch carries besides RGB that `loss` takes by name, such as labels."""
         return self.forward_extras(batch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which class a checkpoint is of, so that `load_model` takes it as it is."""
+        checkpoint["colorizer"] = f"{type(self).__module__}.{type(self).__qualname__}"
 
     def on_fit_start(self) -> None:
         """Train a model that was loaded: Lightning leaves one in evaluation mode as it is."""

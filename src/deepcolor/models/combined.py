@@ -52,7 +52,7 @@ class MirroredPrediction(Prediction):
 
     def with_hints(self, hints: Hints | None) -> "MirroredPrediction":
         told = None if hints is None else hints.mirrored()
-        return replace(self, part=self.part.with_hints(told))
+        return replace(self, part=self.part.with_hints(told), hints=hints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,8 @@ class AveragedPrediction(Prediction):
         return likeliest(self.probability(), first.centres, row, column, k, picture)
 
     def with_hints(self, hints: Hints | None) -> "AveragedPrediction":
-        return replace(self, parts=tuple(part.with_hints(hints) for part in self.parts))
+        parts = tuple(part.with_hints(hints) for part in self.parts)
+        return replace(self, parts=parts, hints=hints)
 
     def _mean(self, answer: Callable[[Prediction], Tensor]) -> Tensor:
         return torch.stack([resized(answer(part), self.grid) for part in self.parts]).mean(dim=0)

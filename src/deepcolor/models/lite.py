@@ -77,6 +77,7 @@ class Lite(ClassificationColorizer):
     stride: ClassVar[int] = 32
     grain: ClassVar[int] = 4
     takes: ClassVar[frozenset[str]] = frozenset({"hints"})
+    unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights", "trains")
     network: LiteNetwork
 
     def __init__(

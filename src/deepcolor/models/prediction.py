@@ -47,12 +47,14 @@ class Prediction(ABC):
         luminance: (B, 1, h, w) L in [0, 100], means over the squares of the grid.
         memory: what a video network hands to the next frame; None for image models.
         picture_size: height and width of the pictures, where they are known.
+        hints: that it follows, if any.
     """
 
     model: str
     luminance: Tensor
     memory: Any = None
     picture_size: tuple[int, int] | None = None
+    hints: Hints | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -189,14 +191,12 @@ class BinPrediction(DecodedPrediction):
         temperature: of the annealed mean, where nothing else is asked.
         features: (B, C, h, w), what tells which places are alike; None for luminance alone.
         spread: passes hints on; None where the model takes no hints after its network.
-        hints: that the prediction is corrected by.
     """
 
     centres: Tensor
     temperature: float
     features: Tensor | None = None
     spread: HintSpread | None = None
-    hints: Hints | None = None
 
     def ab(self, temperature: float | None = None) -> Tensor:
         return self._corrected(super().ab(temperature))
@@ -226,8 +226,10 @@ class BinPrediction(DecodedPrediction):
             raise ValueError(
                 f"hints for {len(hints.mask)} pictures, the prediction is of {len(self.luminance)}"
             )
-        moved = None if hints is None else hints.to(self.luminance.device)
-        return replace(self, hints=moved)
+        if hints is None:
+            return replace(self, hints=None)
+        hints.check_values()
+        return replace(self, hints=hints.to(self.luminance.device))
 
     def places(self) -> list[Places]:
         """Which places err alike, picture by picture; by luminance and position if not learned."""

@@ -1,7 +1,13 @@
 """What a training run needs beyond the Trainer: all of it as callbacks and plugins of Lightning."""
 
 from deepcolor.training.averaging import WeightEMA, blend
-from deepcolor.training.checkpoints import CheckpointError, WholeFileIO, checkpoint_of, find_run
+from deepcolor.training.checkpoints import (
+    CheckpointError,
+    WholeFileIO,
+    checkpoint_of,
+    find_run,
+    save_best,
+)
 from deepcolor.training.pictures import PictureGrid, PictureWriter
 from deepcolor.training.seeds import StepSeeds
 
@@ -15,4 +21,5 @@ __all__ = [
     "blend",
     "checkpoint_of",
     "find_run",
+    "save_best",
 ]

@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
+from lightning import Trainer
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-__all__ = ["CheckpointError", "WholeFileIO", "checkpoint_of", "find_run"]
+from deepcolor.files import write_beside
+from deepcolor.weights.files import class_of, load_checkpoint, save_model
+from deepcolor.weights.reading import WeightsError, read_pickle
+
+__all__ = ["CheckpointError", "WholeFileIO", "checkpoint_of", "find_run", "save_best"]
 
 WORDS = ("best", "last")  # checkpoints that need no path
 
@@ -36,19 +41,18 @@ class WholeFileIO(TorchCheckpointIO):
             raise TypeError("checkpoints are written to local files: no storage_options")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+        def write(file: IO[bytes]) -> None:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+
         try:
-            with open(beside, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
+            write_beside(path, write)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
             cause = error if isinstance(error, OSError) else error.__context__ or error
             kept = "the one before it is whole" if path.exists() else "there is none yet"
             raise OSError(f"{path}: checkpoint not written ({cause}); {kept}") from error
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def find_run(folder: str | Path, word: str) -> Path | None:
@@ -78,11 +82,32 @@ def checkpoint_of(path: str | Path) -> str:
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, EOFError, UnpicklingError, LookupError, ValueError, OSError) as error:
+        checkpoint = read_pickle(Path(path))
+    except WeightsError as error:
         raise CheckpointError(f"{path}: damaged, or no checkpoint of Lightning") from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CheckpointError(
             f"{path}: no checkpoint of Lightning; --warm_start starts from a weights file"
         )
-    return str(checkpoint.get("hyper_parameters", {}).get("_class_path", ""))
+    return class_of(checkpoint)
+
+
+def save_best(trainer: Trainer, folder: Path) -> Path | None:
+    """Write the weights of a run's best checkpoint as a file that `load_model` takes.
+
+    Args:
+        trainer: after its fit.
+        folder: of the run; best.safetensors in it is replaced.
+
+    Returns:
+        The file; None if no callback kept a best checkpoint, or none is left.
+
+    Raises:
+        WeightsError: for a checkpoint that is damaged.
+        OSError: if the file cannot be written.
+    """
+    kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor]
+    best = Path(kept[0].best_model_path) if kept and kept[0].best_model_path else None
+    if best is None or not best.is_file():
+        return None
+    return save_model(load_checkpoint(best), folder / "best.safetensors")

@@ -1,6 +1,7 @@
 """Pictures of a run: a grid for TensorBoard at each validation, and the results of a prediction."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.data.datasets import PhotoSet
+from deepcolor.data.parts import PhotoPart
+from deepcolor.files import write_beside
 
 __all__ = ["PictureGrid", "PictureWriter"]
+
+LONGEST_STEM = 200  # bytes of a photograph's name that go into a file's
 
 
 def as_rgb(batch: Tensor | Sequence[Any]) -> Tensor:
@@ -79,6 +85,8 @@ def boards(trainer: Trainer) -> list[TensorBoardLogger]:
 class PictureWriter(BasePredictionWriter):
     """Writes what `Trainer.predict` colours as PNG, named by number and photograph.
 
+    Photographs that could not be decoded get no file: their number is left out.
+
     Args:
         folder: created if need be.
     """
@@ -99,9 +107,16 @@ class PictureWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = getattr(getattr(trainer.predict_dataloaders, "dataset", None), "names", None)
+        photos = getattr(trainer.predict_dataloaders, "dataset", None)
         numbers = batch_indices or range(self.written, self.written + len(prediction))
         for number, rgb in zip(numbers, prediction, strict=True):
-            stem = "" if names is None else f"-{Path(names[number].split(':')[-1]).stem}"
-            save_image(rgb, self.folder / f"{number:06}{stem}.png")
             self.written += 1
+            if isinstance(photos, PhotoPart):
+                name = photos.name(number)
+                if name is None:  # damaged: what was coloured is another photograph of the part
+                    continue
+            else:
+                name = photos.names[number] if isinstance(photos, PhotoSet) else ""
+            stem = Path(name.split(":")[-1]).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+            path = self.folder / f"{number:06}{'-' if stem else ''}{stem}.png"
+            write_beside(path, partial(save_image, rgb, format="png"))

@@ -1,44 +1,50 @@
-"""Weights files: reading without running code, strict loading, writing whole or not at all.
+"""Weights files: strict loading, writing whole or not at all.
 
 A file of ours is a safetensors file that holds a model's `network` and, in its header, the model's
-name and hyperparameters: it says itself what to build. Foreign files (.pth) are state dicts.
+name and hyperparameters: it says itself what to build. So does a checkpoint of Lightning. Foreign
+files (.pth) are state dicts.
 """
 
 import json
-import os
-import pickle
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save_file
+from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from deepcolor.blocks.fitting import misfits, told
+from deepcolor.files import write_beside
 from deepcolor.models import MODELS, Colorizer, create_model
+from deepcolor.weights.reading import (
+    FORMAT,
+    WeightsError,
+    plain_tensors,
+    read_layout,
+    read_pickle,
+    read_tensors,
+)
+from deepcolor.weights.settings import check_fits, check_settings, settings_of
 
 __all__ = [
     "WeightsError",
+    "class_of",
+    "load_checkpoint",
     "load_file",
     "load_network",
     "load_weights",
     "model_name",
-    "read_pickle",
+    "read_state_dict",
     "save_model",
 ]
 
-FORMAT = "deepcolor"  # key of the safetensors header
+NETWORK = "network."  # before the keys of a checkpoint that a weights file holds
+STATE = "state_dict"
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+BY_HAND = "load_weights(create_model(...), path) loads it into a model that you name"
 Source = str | Path
-
-
-class WeightsError(ValueError):
-    """Weights that are damaged, or that do not fit the model."""
 
 
 def model_name(model: Colorizer) -> str:
@@ -61,7 +67,8 @@ def save_model(model: Colorizer, path: str | Path, *, half: bool = False) -> Pat
 
     Args:
         model: one of the classes in MODELS.
-        path: a file that ends in .safetensors; written beside, then renamed.
+        path: a file that ends in .safetensors; written beside, then renamed, with the rights that
+            the umask leaves.
         half: store float16, half the size; loading makes float32 of it again.
 
     Returns:
@@ -76,22 +83,19 @@ def save_model(model: Colorizer, path: str | Path, *, half: bool = False) -> Pat
         for key, value in model.network.state_dict().items()
     }
     # LightningCLI adds entries of its own, such as _instantiator.
-    hparams = {k: v for k, v in model.hparams.items() if k in signature(type(model)).parameters}
+    kept = settings_of(type(model))
+    hparams = {key: value for key, value in model.hparams.items() if key in kept}
     header = {FORMAT: json.dumps({"model": name, "hparams": hparams})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, beside, metadata=header)
-        os.chmod(beside, 0o644)  # mkstemp's files are private
-        os.replace(beside, path)
-    finally:
-        Path(beside).unlink(missing_ok=True)
+    write_beside(path, lambda file: file.write(tensors_as_bytes(tensors, metadata=header)))
     return path
 
 
 def load_file(path: str | Path, **hparams: Any) -> Colorizer:
     """Build and load the model that a file by `save_model` describes.
+
+    The file may be a stranger's: of the model's arguments it sets only those that are not in the
+    class's `unsaved`, and nothing is built before its tensors are known to be that model's.
 
     Args:
         path: a .safetensors file.
@@ -101,24 +105,68 @@ def load_file(path: str | Path, **hparams: Any) -> Colorizer:
         FileNotFoundError: for a path that does not exist.
         WeightsError: if the file is damaged, says nothing of a model, or does not fit it.
     """
-    blob = _blob(Path(path))
-    made_of = _header(blob)
-    if made_of is None:
+    path = Path(path)
+    layout = read_layout(path)
+    if layout.model is None:
         raise WeightsError(f"{path}: no deepcolor header in it; save_model() writes one")
-    if made_of["model"] not in MODELS:
+    if layout.model not in MODELS:
         raise WeightsError(
-            f"{path} holds weights of {made_of['model']!r}, which this version of deepcolor does"
+            f"{path} holds weights of {layout.model[:100]!r}, which this version of deepcolor does"
             f" not have; it has {', '.join(sorted(MODELS))}"
         )
-    unknown = set(made_of["hparams"]) - set(signature(MODELS[made_of["model"]]).parameters)
-    if unknown:
-        raise WeightsError(
-            f"{path} was made with settings of {made_of['model']!r} that this version of deepcolor"
-            f" does not have: {', '.join(sorted(unknown))}; a newer version reads it"
-        )
-    model = create_model(made_of["model"], **{**made_of["hparams"], **hparams})
-    load_network(model.network, _tensors(blob, path), path)
+    kind = MODELS[layout.model]
+    said = check_settings(kind, layout.hparams, path)
+    check_fits(kind, said, layout.shapes, path)
+    model = create_model(layout.model, **{**said, **hparams})
+    load_network(model.network, read_tensors(path, layout), path)
     return model
+
+
+def load_checkpoint(path: str | Path, **hparams: Any) -> Colorizer:
+    """Build and load the model of a checkpoint by Lightning, such as a run's best.ckpt.
+
+    Averaged weights are taken where the run averaged. No code in the file is run or imported: the
+    class is found in MODELS, by its name.
+
+    Args:
+        path: a .ckpt file.
+        **hparams: hyperparameters to change.
+
+    Raises:
+        FileNotFoundError: for a path that does not exist.
+        WeightsError: if the file is damaged, no checkpoint, of another version's model, or does not
+            fit it.
+    """
+    path = Path(path)
+    checkpoint = read_pickle(path)
+    if not _is_checkpoint(checkpoint):
+        raise WeightsError(f"{path}: no checkpoint of Lightning; {BY_HAND}")
+    tensors = _network_of(path, checkpoint)
+    said = checkpoint.get("hyper_parameters")
+    said = dict(said) if isinstance(said, Mapping) else {}
+    wanted = class_of(checkpoint).rpartition(".")[2]
+    found = [name for name, kind in MODELS.items() if kind.__name__ == wanted]
+    if not found:
+        raise WeightsError(
+            f"{path} does not say of which model it is; {BY_HAND}"
+            if not wanted
+            else f"{path} is of {wanted[:100]!r}, which is none of {', '.join(sorted(MODELS))}"
+        )
+    kind = MODELS[found[0]]
+    # Lightning keeps all arguments of a run: what was of that machine or that fit stays behind.
+    kept = settings_of(kind)
+    said = check_settings(kind, {key: said[key] for key in said if key in kept}, path)
+    check_fits(kind, said, {key: value.shape for key, value in tensors.items()}, path)
+    model = create_model(found[0], **{**said, **hparams})
+    load_network(model.network, tensors, path)
+    return model
+
+
+def class_of(checkpoint: Mapping[str, Any]) -> str:
+    """The class path of the model that a checkpoint is of; "" if it does not say."""
+    said = checkpoint.get("hyper_parameters")
+    by_lightning = said.get("_class_path", "") if isinstance(said, Mapping) else ""
+    return str(checkpoint.get("colorizer") or by_lightning)
 
 
 def load_weights(model: Colorizer, path: str | Path) -> None:
@@ -126,9 +174,9 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
 
     Args:
         model: any colorizer; only its network is changed.
-        path: a .safetensors file, or the .pth file of a public release, which is read without
-            running any code in it. Keys of a release that differ from ours are renamed by the
-            function `convert_state_dict` of the model's own file.
+        path: a .safetensors file, a checkpoint of Lightning, or the .pth file of a public release,
+            which are read without running any code in them. Keys of a release that differ from
+            ours are renamed by the function `convert_state_dict` of the model's own file.
 
     Raises:
         FileNotFoundError: for a path that does not exist.
@@ -136,18 +184,20 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
             at most ten keys are listed.
     """
     path = Path(path)
+    name = type(model).__name__
     if path.suffix == ".safetensors":
-        blob = _blob(path)
-        made_of = _header(blob)
-        if made_of is not None and MODELS.get(made_of["model"]) is not type(model):
+        layout = read_layout(path)
+        converted = layout.model is not None
+        if converted and MODELS.get(str(layout.model)) is not type(model):
             raise WeightsError(
-                f"{path} holds weights of {made_of['model']!r}, not of {type(model).__name__};"
+                f"{path} holds weights of {str(layout.model)[:100]!r}, not of {name};"
                 " load_model() builds the model that a file is of"
             )
-        tensors = _tensors(blob, path)
-        converted = made_of is not None
+        tensors = read_tensors(path, layout)
     else:
-        tensors, converted = read_pickle(path), False
+        held = read_pickle(path)
+        converted = _is_checkpoint(held)
+        tensors = _network_of(path, held) if converted else plain_tensors(path, held)
     if not converted:
         module = sys.modules[type(model).__module__]
         convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = getattr(
@@ -155,8 +205,8 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
         )
         try:
             tensors = tensors if convert is None else convert(tensors)
-        except (KeyError, ValueError) as error:
-            raise WeightsError(f"{path}: no weights of {type(model).__name__}: {error}") from error
+        except (LookupError, ValueError, TypeError, RuntimeError) as error:
+            raise WeightsError(f"{path}: no weights of {name}: {error}") from error
     load_network(model.network, tensors, path)
 
 
@@ -164,15 +214,23 @@ def load_network(network: nn.Module, tensors: Mapping[str, Tensor], source: Sour
     """Load strictly, and name what does not fit.
 
     Raises:
-        WeightsError: for missing, extra and misshaped keys, ten of them at most; for numbers that
-            are not finite.
+        WeightsError: for missing, extra and misshaped keys, ten of them at most; for numbers of
+            another kind, or that are not finite.
     """
     wanted = network.state_dict()
-    problems = misfits(wanted, tensors) or [
-        f"{key} holds numbers that are not finite"
-        for key, value in tensors.items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    ]
+    problems = (
+        misfits(wanted, tensors)
+        or [
+            f"{key} holds {_kind(tensors[key])}, needs {_kind(value)}"
+            for key, value in wanted.items()
+            if not _alike(tensors[key].dtype, value.dtype)
+        ]
+        or [
+            f"{key} holds numbers that are not finite"
+            for key, value in tensors.items()
+            if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        ]
+    )
     if problems:
         name = type(network).__name__
         raise WeightsError(f"{source}: the weights do not fit {name}: {told(problems)}")
@@ -182,45 +240,29 @@ def load_network(network: nn.Module, tensors: Mapping[str, Tensor], source: Sour
         raise WeightsError(f"{source}: {error}") from error
 
 
-def _blob(path: Path) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    return path.read_bytes()
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """A state dict from PyTorch's own format, without running what a pickle may hold.
+
+    Raises:
+        FileNotFoundError: for a path that does not exist.
+        WeightsError: if the file is damaged, would run code, or holds anything else.
+    """
+    return plain_tensors(path, read_pickle(path))
 
 
-def _tensors(blob: bytes, source: Source) -> dict[str, Tensor]:
-    try:
-        return load_tensors(blob)
-    except SafetensorError as error:
-        raise WeightsError(f"{source}: not a readable safetensors file: {error}") from error
+def _alike(given: torch.dtype, wanted: torch.dtype) -> bool:
+    return given == wanted or {given, wanted} <= FLOATS
 
 
-def _header(blob: bytes) -> dict[str, Any] | None:
-    """The model's name and hyperparameters from a safetensors header; None if it has none."""
-    try:
-        length = int.from_bytes(blob[:8], "little")
-        made_of = json.loads(json.loads(blob[8 : 8 + length])["__metadata__"][FORMAT])
-        return {"model": str(made_of["model"]), "hparams": dict(made_of["hparams"])}
-    except (ValueError, KeyError, TypeError):
-        return None
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
-def read_pickle(path: Path) -> dict[str, Tensor]:
-    """A state dict from PyTorch's own format, without running what a pickle may hold."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds more than tensors, which may be code, and is not read; ask its authors"
-            " for the state dict alone"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(f"{path}: not a readable PyTorch file: {reason}") from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise WeightsError(f"{path}: a state dict maps names to tensors, this does not")
-    return dict(state)
+def _is_checkpoint(held: Any) -> bool:
+    return isinstance(held, Mapping) and isinstance(held.get(STATE), Mapping)
+
+
+def _network_of(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What a weights file would hold, of a checkpoint."""
+    state = plain_tensors(path, checkpoint[STATE])
+    return {k.removeprefix(NETWORK): v for k, v in state.items() if k.startswith(NETWORK)}

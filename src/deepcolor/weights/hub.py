@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from deepcolor.files import write_beside
 from deepcolor.models import MODELS, Colorizer
 from deepcolor.weights.download import DownloadError
 from deepcolor.weights.files import load_file, model_name, save_model
@@ -76,7 +77,7 @@ def save_pretrained(model: Colorizer, folder: str | Path, about: About) -> Path:
     card = model_card(model, about, str(folder))  # refuses what is wrong before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     save_model(model, folder / FILE)
-    (folder / CARD).write_text(card, encoding="utf-8")
+    write_beside(folder / CARD, lambda file: file.write(card.encode()))
     return folder
 
 
@@ -103,7 +104,9 @@ def from_pretrained(
     folder = Path(name)
     if not name.startswith(HUB) and folder.is_dir():
         if not (folder / FILE).is_file():
-            raise FileNotFoundError(f"{folder}: holds no {FILE}; save_pretrained() writes one")
+            below = ", ".join(str(found) for found in sorted(folder.glob(f"*/{FILE}"))[:3])
+            there = f"below it there is {below}" if below else "save_pretrained() writes one"
+            raise FileNotFoundError(f"{folder}: holds no {FILE}; {there}")
         return load_file(folder / FILE, **hparams).eval()
     return load_file(_pull(name.removeprefix(HUB), revision, token), **hparams).eval()
 

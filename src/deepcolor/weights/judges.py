@@ -18,7 +18,7 @@ from deepcolor.blocks.encoders import named_by_position
 from deepcolor.metrics import AlexNetDistance, FrozenClassifier
 from deepcolor.models.lite import read_encoder_weights
 from deepcolor.weights.download import fetch
-from deepcolor.weights.files import WeightsError, read_pickle
+from deepcolor.weights.files import WeightsError, read_state_dict
 from deepcolor.weights.table import Published
 
 __all__ = ["EXTRACTORS", "JUDGES", "load_classifier", "load_extractor", "load_lpips"]
@@ -33,7 +33,8 @@ JUDGES: Mapping[str, Published] = MappingProxyType(
     {
         "alexnet": Published(
             location="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-            sha256="7be5be79",
+            sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+            size=244_408_911,
             license="BSD-3-Clause",
             terms="ImageNet's photographs are for research use",
             trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
@@ -44,7 +45,8 @@ JUDGES: Mapping[str, Published] = MappingProxyType(
                 "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
                 "weights-inception-2015-12-05-6726825d.pth"
             ),
-            sha256="6726825d",
+            sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+            size=95_628_359,
             license="Apache-2.0",
             terms="ImageNet's photographs are for research use",
             trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
@@ -63,7 +65,7 @@ def load_lpips() -> AlexNetDistance:
     """
     path = fetch("LPIPS", JUDGES["alexnet"])
     try:
-        return AlexNetDistance(read_pickle(path))
+        return AlexNetDistance(read_state_dict(path))
     except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -127,7 +129,7 @@ def _inception(path: Path) -> nn.Module:
             " take the extractor efficientnet_lite0",
             name=error.name,
         ) from error
-    state = read_pickle(path)
+    state = read_state_dict(path)
     with tempfile.TemporaryDirectory(prefix="deepcolor.") as folder:
         # torch-fidelity unpickles its file as code: it gets one that we wrote, of tensors alone.
         plain = Path(folder) / "inception.pth"

@@ -4,13 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
-__all__ = ["CHECKPOINTS", "COMMERCIAL", "DEFAULT", "PACKAGE", "About", "Checkpoint", "Published"]
+__all__ = [
+    "CHECKPOINTS",
+    "COMMERCIAL",
+    "DEFAULT",
+    "PACKAGE",
+    "About",
+    "Checkpoint",
+    "Published",
+    "safe_address",
+]
 
 DEFAULT = "lite.photos"
 PACKAGE = "package:"  # location of a file that the wheel carries
 RELEASE = "https://colorizers.s3.us-east-2.amazonaws.com/"  # Zhang et al.'s own, both papers
-PUBLISHED_DIGITS = 8  # of a sha256: PyTorch's file names end in them
+LOOPBACK = ("127.0.0.1", "::1")  # of this machine, where no network can be listened to
 
 # Licences of weights that allow commercial use, by their SPDX identifiers. A licence that is not
 # here is not assumed to.
@@ -20,6 +30,13 @@ COMMERCIAL = frozenset(
         "Unlicense",
     }
 )  # fmt: skip
+
+
+def safe_address(address: str) -> bool:
+    """Whether nobody between can change what comes from an address, or see what is asked for."""
+    parts = urlsplit(address)
+    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+    return local or (parts.scheme == "https" and bool(parts.hostname))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +80,22 @@ class Published(About):
     """A published file of weights: where it is, and what is known of it."""
 
     location: str
-    """"package:NAME" for a file in the wheel, or the address of a file to download."""
+    """"package:NAME" for a file in the wheel, or the address of a file to download: https, or
+    http of this machine by number (http://127.0.0.1:PORT/...), as tests serve it."""
     sha256: str
-    """All 64 hex digits; or, of a file that others published, the first eight, which its name
-    tells. Eight detect damage, not malice: foreign files are read without running code."""
+    """All 64 hex digits. Of others' files PyTorch's names tell the first eight; the rest, and the
+    sizes, are what several public projects that use the same files state."""
+    size: int = 0
+    """In bytes, of a file to download: not one more is taken."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        digits = PUBLISHED_DIGITS if self.downloaded else 64
-        if len(self.sha256) not in (digits, 64) or set(self.sha256) - set("0123456789abcdef"):
-            raise ValueError(f"{self.location}: {self.sha256!r} is no sha256")
+        if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{self.location}: {self.sha256!r} is no sha256 of 64 hex digits")
+        if self.downloaded and not safe_address(self.location):
+            raise ValueError(f"{self.location}: weights are downloaded over https alone")
+        if self.downloaded and self.size < 1:
+            raise ValueError(f"{self.location}: size is missing: how many bytes it has")
 
     @property
     def downloaded(self) -> bool:
@@ -83,10 +106,6 @@ class Published(About):
     def file(self) -> str:
         """Name of the file."""
         return self.location.removeprefix(PACKAGE).rsplit("/", 1)[-1]
-
-    def matches(self, digest: str) -> bool:
-        """Whether a file of that sha256, in hex, is this one, as far as its digits are known."""
-        return digest.startswith(self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +144,8 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
         ),
         "eccv16.caffe": Checkpoint(
             location=f"{RELEASE}colorization_release_v2-9b330a0b.pth",
-            sha256="9b330a0b",
+            sha256="9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
+            size=128_976_165,
             model="eccv16",
             # The release's forward is softmax, then its last layer: no temperature of its own.
             hparams={"temperature": 1.0},
@@ -136,7 +156,8 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
         ),
         "siggraph17.caffe": Checkpoint(
             location=f"{RELEASE}siggraph17-df00044c.pth",
-            sha256="df00044c",
+            sha256="df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+            size=136_787_426,
             model="siggraph17",
             hparams={"mask_offset": 0.0},  # they come from Caffe, whose masks are 0 and 1
             trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
