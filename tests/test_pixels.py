@@ -1,9 +1,12 @@
+import importlib
+
 import numpy as np
 import pytest
 import skimage.color
 import torch
 
-from deepcolor.pixels import LEVELS, compose, f_luminance, shrink, tiles, unit
+from deepcolor.pixels import LEVELS, PictureChroma, compose, f_luminance, shrink, tiles, unit
+from deepcolor.pixels import workers as tiling
 from deepcolor.upsample import ChromaField
 
 CPU = torch.device("cpu")
@@ -127,3 +130,68 @@ def test_shrinking_loses_no_row_by_rounding(side, wanted):
     pixels = stored(torch.uint8, 1, side, 60)
     assert shrink(pixels, (wanted, 52), CPU).shape == (1, wanted, 52)
     assert shrink(pixels.mT.contiguous(), (52, wanted), CPU).shape == (1, 52, wanted)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def harsh(kind: str, dtype: torch.dtype, height: int, width: int) -> torch.Tensor:
+    """(1, H, W): of contrasts that leave little room for chroma."""
+    if kind == "black and white":
+        levels = (torch.rand(1, height, width) < 0.5).float()
+    elif kind == "any level":
+        levels = torch.rand(1, height, width)
+    else:  # a landscape with raised contrast: most of it near black or white
+        ramp = torch.linspace(-1, 1, height)[:, None] + 0.5 * torch.rand(1, height, width)
+        levels = (2.5 * ramp + 0.5).clamp(0, 1)
+    return levels if dtype not in LEVELS else (levels * LEVELS[dtype]).round().int().to(dtype)
+
+
+def chroma_of(kind: str, size: tuple[int, int]) -> ChromaField | PictureChroma:
+    if kind == "another picture's":
+        return PictureChroma(stored(torch.uint8, 3, *size), size)
+    if kind == "another picture's, enlarged":
+        return PictureChroma(stored(torch.uint8, 3, *(side // 9 for side in size)), size, 3.0)
+    strength = {"strong": 40.0, "very strong": 200.0, "beyond reason": 1e5}[kind]
+    return ChromaField(torch.randn(2, 9, 12) * strength, torch.full((1, 9, 12), 50.0), size)
+
+
+CHROMA = ["strong", "very strong", "beyond reason", "another picture's"]
+KINDS = ["black and white", "any level", "raised contrast"]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("chroma", [*CHROMA, "another picture's, enlarged"])
+@pytest.mark.parametrize("tile", [(1 << 10, 1 << 14), (1 << 12, 64), (900, 300)])
+def test_no_correction_is_lost_between_tiles(threads, dtype, chroma, tile, monkeypatch):
+    """Corrections are stored in the midst of a band once there are a tile's worth of them."""
+    monkeypatch.setattr(tiling, "TILE_PIXELS", tile[0])
+    monkeypatch.setattr(tiling, "TILE_WIDTH", tile[1])
+    module = importlib.import_module("deepcolor.pixels.compose")  # compose names its function
+    monkeypatch.setattr(module, "TILE_PIXELS", tile[0])
+    field = chroma_of(chroma, (150, 210))
+    for kind in KINDS:
+        pixels = harsh(kind, dtype, 150, 210)
+        out = torch.empty(3, 150, 210, dtype=dtype)
+        compose(pixels, field, out)
+        moved = np.abs(lightness(out) - lightness(pixels))
+        assert moved.max() <= (1.0 if dtype == torch.uint8 else 0.01), kind
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_harsh_pictures_keep_the_lightness_of_every_pixel(threads, dtype, kind):
+    """At the sizes that users have: several tiles of a band, each with a tile of corrections."""
+    height, width = 900, 1000
+    field = chroma_of("very strong", (height, width))
+    pixels = harsh(kind, dtype, height, width)
+    out = torch.empty(3, height, width, dtype=dtype)
+    compose(pixels, field, out)
+    moved = np.abs(lightness(out) - lightness(pixels))
+    assert moved.max() <= (1.0 if dtype == torch.uint8 else 0.01)
+    assert moved.mean() <= (0.2 if dtype == torch.uint8 else 0.01)

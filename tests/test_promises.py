@@ -82,6 +82,14 @@ def test_floats_keep_lightness_to_a_hundredth(height, width, kind, seed, control
     assert np.abs(lightness(result) - lightness(array)).max() <= 0.01
 
 
+@pytest.mark.parametrize("saturation", [1.0, 2.5])
+def test_a_large_black_and_white_picture_keeps_black_black_and_white_white(saturation):
+    """1500 x 2000: each thread has more colours to bring into sRGB than it stores at once."""
+    noise = np.random.default_rng(0).integers(0, 2, (1500, 2000), dtype=np.uint8) * np.uint8(255)
+    result = predictor(noise, saturation=saturation)
+    assert np.array_equal(result, np.broadcast_to(noise[..., None], (1500, 2000, 3)))
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     sides,

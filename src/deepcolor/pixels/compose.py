@@ -70,9 +70,10 @@ def compose(pixels: Tensor, field: "ChromaField | PictureChroma", out: Tensor) -
             torch.addcmul(offsets, slopes, f[2].view(shape), out=f[:2].view(2, *shape))
             f[:2].add_(f[2])  # f(X), f(Z), f(Y)
             linear = mix_linear(inverse_f(f, spare, third), out=spare)
-            lost.add(_nonzero(excess(linear, third) > REACH), f, rows, columns)
+            outside = _nonzero(excess(linear, third) > REACH)
             for plane, channel in zip(_encode(linear, out.dtype, index, stored), out, strict=True):
                 channel[rows, columns].copy_(plane.view(shape))
+            lost.add(outside, f, rows, columns)  # it may store them, over the plain pixels
         lost.find()
 
     if pixels.numel():
