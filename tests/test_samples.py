@@ -152,7 +152,7 @@ def test_temperature_says_how_far_samples_go(predictor, photograph):
 def test_wrong_samples_and_models_are_refused_in_words(predictor, photograph):
     with pytest.raises(ValueError, match="n must be at least 1"):
         predictor.samples(photograph, 0)
-    with pytest.raises(ValueError, match="seed must be 0 or more"):
+    with pytest.raises(ValueError, match="seed must be at least 0"):
         predictor.samples(photograph, 1, seed=-1)
     other = deepcolor.Predictor(SIGGRAPH17(), "cpu")
     for ask in (lambda: other.samples(photograph, 2), lambda: other.uncertainty(photograph)):
@@ -282,6 +282,9 @@ def test_sure_places_are_not_asked_about(monkeypatch, photograph):
 def test_what_hints_told_already_is_asked_last(hinted, photograph):
     first, *_ = deepcolor.suggest_hints(photograph, 3, hinted)
     known = true_hints(photograph, [first])
+    alone = torch.zeros_like(known.mask)
+    alone[..., first[0], first[1]] = 1  # one square alone is known, as in the longer list
+    known = Hints(known.ab, known.mask * alone)
     again = deepcolor.suggest_hints(photograph, 3, hinted, guidance=known)
     assert first not in again
     assert again == deepcolor.suggest_hints(photograph, 4, hinted)[1:]

@@ -267,8 +267,8 @@ def check_range(name: str, values: Tensor, low: float, high: float) -> None:
         return
     least, most = (float(end) for end in torch.aminmax(values.float()))
     if not (least >= low and most <= high):
-        units = "CIELAB units, in which colours end at 130" if high > 1 else "in [0, 1]"
-        raise ValueError(f"{name} must be {units}; got [{least:.4g}, {most:.4g}]")
+        wanted = "be CIELAB units, in which colours end at 130" if high > 1 else "lie in [0, 1]"
+        raise ValueError(f"{name} must {wanted}; got [{least:.4g}, {most:.4g}]")
 
 
 def shape_of(name: str, tensor: Tensor) -> tuple[int, int, int, int]:

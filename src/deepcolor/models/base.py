@@ -44,6 +44,8 @@ class Colorizer(LightningModule, ABC):
     unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights",)
     """Arguments that a weights file neither keeps nor sets: what belongs to one machine or one fit,
     such as the path of a file. A subclass that takes others names them too."""
+    # torch.jit.trace looks at every attribute: without a Trainer that one is None, not an error.
+    _jit_is_scripting = True
 
     def __init__(self, lr: float, weight_decay: float) -> None:
         super().__init__()
