@@ -115,7 +115,7 @@ MISTAKES = {
     "two formats": (["old.jpg", "-o", "new.png", "--format", "jpg"], "new.png is not jpg"),
     "unknown quality": (["old.jpg", "--quality", "90"], "--file-quality takes numbers"),
     "quality of PNG": (["old.jpg", "--file-quality", "90"], "is for jpg, webp and avif"),
-    "endless saturation": (["old.jpg", "--saturation", "inf"], "--saturation must be a number"),
+    "endless saturation": (["old.jpg", "--saturation", "inf"], "saturation must be 0 (grey) or more"),
     "unwritable suffix": (["old.jpg", "-o", "new.xyz"], "cannot write .xyz"),
     "missing folder": (["old.jpg", "-o", "no/new.png"], "no such folder"),
     "several into one file": (["old.jpg", "cut.jpg", "-o", "new.png"], "need a folder"),
@@ -463,7 +463,7 @@ def test_no_more_photographs_are_in_memory_than_jobs(jobs, tmp_path, monkeypatch
     class Quick:
         device = torch.device("cpu")
 
-        def __call__(self, photo, **_):
+        def colour(self, photo, _):
             image = Image.new("RGB", (1, 1))
             image.filename = photo.name
             return image

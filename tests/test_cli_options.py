@@ -47,7 +47,7 @@ def test_samples_are_those_of_the_call_each_in_a_file(photo):
     assert code == 0
     results = [f"old.color.{n}.png" for n in (1, 2, 3)]
     assert out.startswith(f"old.png -> {', '.join(results)} (")
-    want = library.colorize(photo, device="cpu", samples=3, seed=5)
+    want = library.Predictor(device="cpu").samples(photo, 3, seed=5)
     for name, one in zip(results, want, strict=True):
         assert np.array_equal(pixels(name), np.asarray(one))
     assert names() == [*results, "old.png"]
@@ -144,7 +144,7 @@ def test_the_call_leaves_the_place_out_of_one_and_of_many(photo):
     with Image.open(photo) as image:
         image.save("place.jpg", **located())
         (one,) = library.colorize(["place.jpg"], device="cpu", strip_location=True)
-        two = library.colorize("place.jpg", device="cpu", strip_location=True, samples=2)
+        two = library.Predictor(device="cpu").samples("place.jpg", 2, strip_location=True)
         array = library.colorize(np.asarray(image), device="cpu", strip_location=True)
     assert array.dtype == np.uint8
     for result in (one, *two):
@@ -294,12 +294,12 @@ def test_the_completion_of_a_shell_can_be_shown():
 )
 def test_borders_are_left_neutral_unless_that_is_not_wanted(flags, asked, photo, monkeypatch):
     told = []
-    real = library.Predictor.__call__
+    real = library.Predictor.colour
 
-    def call(self, image, *rest, borders, **controls):
-        told.append(borders)
-        return real(self, image, *rest, **controls)
+    def colour(self, picture, options):
+        told.append(options.borders)
+        return real(self, picture, options)
 
-    monkeypatch.setattr(library.Predictor, "__call__", call)
+    monkeypatch.setattr(library.Predictor, "colour", colour)
     assert colorize(photo, *flags)[0] == 0
     assert told == [asked]

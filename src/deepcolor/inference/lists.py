@@ -32,7 +32,7 @@ def colour_each(
         except (ImageError, OSError) as error:
             if on_error != "skip":
                 raise
-            warnings.warn(f"picture {number} of the list is skipped: {error}", stacklevel=5)
+            warnings.warn(f"picture {number} of the list is skipped: {error}", stacklevel=4)
             results.append(None)
     return results
 

@@ -134,6 +134,7 @@ class Predictor(Painter):
         size: int | None = None,
         quality: QualityName = "balanced",
         max_pixels: int | None = images.MAX_PIXELS,
+        strip_location: bool = False,
         borders: bool = True,
     ) -> list[Any]:
         """Draw plausible colourings from the predicted distribution.
@@ -149,6 +150,7 @@ class Predictor(Painter):
             size: as for `colorize`.
             quality: as for `colorize`.
             max_pixels: as for `colorize`.
+            strip_location: as for `colorize`.
             borders: as for `colorize`.
 
         Returns:
@@ -164,7 +166,11 @@ class Predictor(Painter):
         )  # fmt: skip
         check_count("n", n, 1)
         self.require_distribution("samples", temperature, seed)
-        return self.draw(images.read(image, max_pixels), n, seed, options, guidance)
+        results = self.draw(images.read(image, max_pixels), n, seed, options, guidance)
+        if strip_location:
+            for result in results:
+                images.forget_location(result)
+        return results
 
     def draw(
         self,
