@@ -206,7 +206,7 @@ def models(
 def train(context: typer.Context) -> None:
     """Train a model: LightningCLI's fit, validate, test and predict.
 
-    All arguments go to LightningCLI; deepcolor train --help lists its own.
+    deepcolor train --help says how; --help-all lists every argument.
     """
     try:
         from deepcolor.cli.train import BAD_ARGUMENTS
