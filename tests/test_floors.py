@@ -10,9 +10,9 @@ import deepcolor
 SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
-FLOORS = ["color", "gamut", "quantize", "rebalance", "guidance", "losses", "blocks", "metrics",
-          "data", "models", "weights", "images", "upsample", "pixels", "inference", "video",
-          "evaluation", "training", "cli"]
+FLOORS = ["extras", "color", "gamut", "quantize", "rebalance", "guidance", "losses", "blocks",
+          "metrics", "data", "models", "weights", "images", "upsample", "pixels", "inference",
+          "video", "evaluation", "training", "cli"]
 # fmt: on
 LONGEST = 350
 

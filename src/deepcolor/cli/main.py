@@ -10,6 +10,7 @@ from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from deepcolor.cli.evaluate import EVALUATE, evaluate
 from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from deepcolor.cli.options import SeveralValues, one_line_errors
+from deepcolor.extras import needs
 
 __all__ = ["app", "main"]
 
@@ -215,9 +216,7 @@ def train(context: typer.Context) -> None:
         if (error.name or "").split(".")[0] != "jsonargparse":
             raise
         with one_line_errors():
-            raise ValueError(
-                "training needs an extra: pip install 'deepcolor-lightning[train]'"
-            ) from error
+            raise ValueError(f"training {needs('train')}") from error
     with one_line_errors(BAD_ARGUMENTS):  # anything else may be a bug: show where
         run(context.args)
 

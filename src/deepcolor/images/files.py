@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from deepcolor.extras import needs
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_size
 from deepcolor.images.pil import read_deep, read_pil
 from deepcolor.images.tiff import inverted, read_tiff
@@ -164,9 +165,7 @@ def _register_heif(name: str) -> None:
     try:
         import pillow_heif
     except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{name} is HEIC, which needs an extra: pip install 'deepcolor-lightning[heic]'"
-        ) from error
+        raise ImageError(f"{name} is HEIC, which {needs('heic')}") from error
     pillow_heif.register_heif_opener()
 
 
@@ -210,10 +209,7 @@ def _read_png(file: IO[bytes], name: str) -> np.ndarray[Any, Any]:
     try:
         import imagecodecs
     except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{name} is a PNG of 16-bit colour, which needs an extra:"
-            " pip install 'deepcolor-lightning[deep]'"
-        ) from error
+        raise ImageError(f"{name} is a PNG of 16-bit colour, which {needs('deep')}") from error
     file.seek(0)
     array: np.ndarray[Any, Any] = imagecodecs.png_decode(file.read())
     return array
