@@ -1,6 +1,6 @@
 # make colorize PHOTO=old.jpg    colour a photograph: writes old.color.png beside it
 # make colorize                  the same with a photograph that scikit-image carries
-# make test                      the whole test suite
+# make test                      the whole test suite, two files at a time
 # Both make .venv first, and need nothing but make and Python 3.10 or newer.
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ colorize: .venv/.installed
 endif
 
 test: .venv/.tested
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/.tested
 	$(BIN)/ruff check .

@@ -115,7 +115,7 @@ MISTAKES = {
     "two formats": (["old.jpg", "-o", "new.png", "--format", "jpg"], "new.png is not jpg"),
     "unknown quality": (["old.jpg", "--quality", "90"], "--file-quality takes numbers"),
     "quality of PNG": (["old.jpg", "--file-quality", "90"], "is for jpg, webp and avif"),
-    "endless saturation": (["old.jpg", "--saturation", "inf"], "saturation must be 0 (grey) or more"),
+    "endless saturation": (["old.jpg", "--saturation", "inf"], "saturation must be 0 (grey)"),
     "unwritable suffix": (["old.jpg", "-o", "new.xyz"], "cannot write .xyz"),
     "missing folder": (["old.jpg", "-o", "no/new.png"], "no such folder"),
     "several into one file": (["old.jpg", "cut.jpg", "-o", "new.png"], "need a folder"),

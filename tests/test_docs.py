@@ -1,13 +1,21 @@
-"""The pages that are made from tables have what is in the tables."""
+"""The Python of the pages runs; what is made from tables has what is in the tables."""
 
 import importlib.util
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import timm
+from PIL import Image
+from safetensors.torch import save_file
 
+import deepcolor
 from deepcolor.models import list_models
-from deepcolor.weights import list_checkpoints
+from deepcolor.models.lite import Lite
+from deepcolor.models.merged_vgg16 import MergedVGG16
+from deepcolor.models.siggraph17 import SIGGRAPH17
+from deepcolor.weights import list_checkpoints, save_model
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "models.md").read_text(encoding="utf-8")
@@ -40,3 +48,85 @@ def test_the_zoo_tells_of_every_checkpoint_what_its_entry_does(zoo):
 @pytest.mark.parametrize("name", ["lite", "eccv16"])
 def test_the_zoo_has_the_rows_that_its_script_makes(zoo, name):
     assert f"| {' | '.join(zoo.model_row(name))} |" in PAGE, AGAIN
+
+
+# Of pages: what tests put in place of what would take long or be fetched.
+QUICK = {
+    'device="cuda"': 'device="cpu"',
+    "max_epochs=14": "max_epochs=2",
+    "size=160, batch_size=16": "size=64, batch_size=4, workers=0",
+    '"siggraph17.caffe"': '"siggraph17.safetensors"',
+}
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+SNIPPETS = {
+    f"{page.stem}-{number}": code
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+}
+MADE = {  # files that a snippet leaves; of pictures, at the size of the photograph
+    "README-0": ["new.png"],
+    "README-2": ["mine.safetensors"],
+    "hints-0": ["new.png"],
+    "hints-1": ["new.0.png", "new.1.png", "new.2.png"],
+    "training-0": ["mine.safetensors"],
+    "training-1": ["mine.safetensors"],
+}
+WIDTH, HEIGHT = 200, 150  # upright
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, photograph, photo_folder) -> Iterator[Path]:
+    """A folder with what the pages speak of: an old photograph lying on its side, an edited one."""
+    upright = Image.fromarray(photograph[:HEIGHT, :WIDTH])
+    upright.save(tmp_path / "edited.png")
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    upright.convert("L").rotate(90, expand=True).save(tmp_path / "old.jpg", exif=sideways)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for large in tmp_path.rglob("*.safetensors"):
+        large.unlink()
+
+
+def prepare(code: str, desk: Path) -> None:
+    """Weights that a snippet speaks of."""
+    if "siggraph17.caffe" in code:
+        save_model(SIGGRAPH17(), desk / "siggraph17.safetensors", half=True)
+    if "vgg16.safetensors" in code:
+        run = desk / "runs" / "merged_vgg16" / "version_0"
+        run.mkdir(parents=True)
+        save_model(MergedVGG16(features="given"), run / "model.safetensors")
+        save_file(timm.create_model("vgg16").state_dict(), desk / "vgg16.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_the_python_of_the_pages_runs_as_it_stands(name, desk):
+    code = SNIPPETS[name]
+    if "import datasets" in code:
+        pytest.importorskip("datasets", reason="pip install datasets")
+    prepare(code, desk)
+    for slow, quick in QUICK.items():
+        code = code.replace(slow, quick)
+    # `import deepcolor` stands on most pages only once.
+    exec(compile(code, name, "exec"), {"deepcolor": deepcolor, "paths": ["old.jpg"]})
+    for file in MADE.get(name, []):
+        assert (desk / file).is_file()
+        if file.endswith(".png"):
+            with Image.open(desk / file) as image:
+                assert (image.size, image.mode) == ((WIDTH, HEIGHT), "RGB")
+
+
+def test_no_page_lost_its_snippets():
+    assert set(MADE) <= set(SNIPPETS)
+    assert len(SNIPPETS) >= 14
+    for quick in QUICK:
+        assert any(quick in code for code in SNIPPETS.values()), quick
+
+
+def test_the_page_of_hints_counts_the_parameters_that_there_are():
+    count = sum(parameter.numel() for parameter in Lite().network.hints.parameters())
+    assert f"; {count:,} parameters in all" in (DOCS / "hints.md").read_text()

@@ -10,9 +10,11 @@ import deepcolor
 SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
-FLOORS = ["files", "opening", "listing", "color", "gamut", "quantize", "rebalance", "guidance",
-          "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample",
-          "pixels", "inference", "video", "evaluation", "training", "cli", "__main__"]
+FLOORS = [
+    "extras", "files", "opening", "listing", "color", "gamut", "quantize", "rebalance", "guidance",
+    "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample", "pixels",
+    "inference", "video", "evaluation", "training", "cli", "__main__",
+]
 # fmt: on
 LONGEST = 350
 

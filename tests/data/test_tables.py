@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from deepcolor.data import ColorizationDataModule, DamagedPhotoError, HuggingFacePhotos, open_photos
 
-datasets = pytest.importorskip("datasets", reason="pip install 'deepcolor-lightning[datasets]'")
+datasets = pytest.importorskip("datasets", reason="pip install datasets")
 
 
 @pytest.fixture

@@ -182,16 +182,6 @@ def test_mistakes_are_refused_by_name(arguments, said, tmp_path, monkeypatch):
         start(["fit", "--data.path", "photos", *arguments.split()])
 
 
-def test_an_unknown_key_of_a_recipe_is_one_line_without_a_traceback(train, tmp_path):
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("model: Lite\ntrainer:\n  max_stepz: 3\n")
-    done = train("fit", f"--config {recipe}")
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("deepcolor: ")
-    assert "trainer.max_stepz" in line
-
-
 def documented() -> list[str]:
     """The commands that begin a fit, in the pages that people read."""
     pages = [ROOT / "README.md", ROOT / "docs" / "training.md"]

@@ -110,7 +110,7 @@ def test_inception_without_its_package_names_the_extra(home, monkeypatch):
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(judges.importlib, "import_module", missing)
-    with pytest.raises(ModuleNotFoundError, match=r"deepcolor-lightning\[metrics\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .* torch-fidelity; or take"):
         load_extractor("inception")
 
 

@@ -12,6 +12,7 @@ from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
 from deepcolor.cli.options import SeveralValues, one_line_errors
 from deepcolor.cli.report import LOUD, PLAIN, QUIET
 from deepcolor.cli.signals import ending
+from deepcolor.extras import needs
 from deepcolor.files import shown
 
 __all__ = ["app", "main"]
@@ -294,7 +295,7 @@ def models(
 def train(context: typer.Context) -> None:
     """Train a model: LightningCLI's fit, validate, test and predict.
 
-    All arguments go to LightningCLI; deepcolor train --help lists its own.
+    deepcolor train --help says how; --help-all lists every argument.
     """
     try:
         from deepcolor.cli.train import BAD_ARGUMENTS
@@ -303,9 +304,7 @@ def train(context: typer.Context) -> None:
         if (error.name or "").split(".")[0] != "jsonargparse":
             raise
         with one_line_errors():
-            raise ValueError(
-                "training needs an extra: pip install 'deepcolor-lightning[train]'"
-            ) from error
+            raise ValueError(f"training {needs('train')}") from error
     with one_line_errors(BAD_ARGUMENTS):  # anything else may be a bug: show where
         run(context.args)
 

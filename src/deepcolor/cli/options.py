@@ -1,5 +1,6 @@
 """What commands share: options that take several values, and errors on one line."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +19,15 @@ BAD_INPUT = 2  # exit code
 def one_line_errors(
     kinds: tuple[type[Exception], ...] = (ValueError, TypeError, OSError),
 ) -> Iterator[None]:
-    """Bad input ends in one line on stderr and exit code 2, without a traceback."""
+    """Bad input ends in one line on stderr and exit code 2.
+
+    The environment variable DEEPCOLOR_TRACEBACK, set to anything, shows the traceback instead.
+    """
     try:
         yield
     except kinds as error:
+        if os.environ.get("DEEPCOLOR_TRACEBACK"):
+            raise
         complain(str(error) or type(error).__name__)
         raise typer.Exit(BAD_INPUT) from error
 

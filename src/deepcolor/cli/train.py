@@ -1,9 +1,10 @@
 """Training from the command line: one LightningCLI, with the defaults of this house."""
 
 import os
-import re
+import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ModelCh
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from deepcolor.cli.mistakes import BAD_ARGUMENTS, in_plain_words, quiet_start
+from deepcolor.cli.recipes import RECIPE_MODE, class_paths
+from deepcolor.cli.train_help import TrainParser
 from deepcolor.data import CacheError, ColorizationDataModule
 from deepcolor.models import MODELS, Colorizer
 from deepcolor.training import (
@@ -31,9 +35,6 @@ from deepcolor.weights import load_model, save_model
 
 __all__ = ["BAD_ARGUMENTS", "train"]
 
-BAD_ARGUMENTS = (ArgumentError, CacheError, CheckpointError, OSError)
-"""What a user can set right, said in one line; anything else may be a bug."""
-
 RUNS = "runs"
 KINDS = {kind.__name__: name for name, kind in MODELS.items()}
 STAGES = ("fit", "validate", "test", "predict")
@@ -46,13 +47,18 @@ FIGURES = {  # what a checkpoint may be the best by
 }
 # PSNR, raw AuC and the losses of regression reward a grey picture: see docs/training.md.
 BEST_BY = "val/auc_rebalanced"
-# What jsonargparse says of a model's arguments, with all of them around it.
-MODEL_PROBLEM = re.compile(
-    r"Problem with given class_path '([^']*)':\s*(?:- )?(.*?)\s*"
-    r"(?:- Expected a|Given value type|$)",
-    re.DOTALL,
-)
+BAD_FILES = (CacheError, CheckpointError, OSError)  # no bug whenever they come
 AT_MOST_LOST = timedelta(minutes=10)  # of a run that is killed
+
+
+class Begun(Callback):
+    """Knows whether a step was made."""
+
+    def __init__(self) -> None:
+        self.yes = False
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.yes = True
 
 
 class TrainCLI(LightningCLI):
@@ -93,6 +99,9 @@ class TrainCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and settle what --ckpt_path means before Lightning reads it."""
+        for stage, stage_parser in {"": parser, **self._subcommand_parsers}.items():
+            assert isinstance(stage_parser, TrainParser)
+            stage_parser.stage = stage
         super().parse_arguments(parser, args)
         config = self.config[self.config["subcommand"]]
         if config["best_by"] not in FIGURES:
@@ -139,14 +148,15 @@ class TrainCLI(LightningCLI):
 
     def _callbacks(self, config: Any, given: Sequence[Callback]) -> list[Callback]:
         seed = self._get(self.config, "seed_everything")
-        added: list[Callback] = []
+        self.begun = Begun()
+        added: list[Callback] = [self.begun]
         if self.subcommand == "predict":
             output = self._get(self.config, "output")
             folder = Path(self.run_root) / self.run_name / "coloured"
             self.writer = PictureWriter(output or folder)
             return [self.writer]
         if self.subcommand != "fit":
-            return added
+            return []
         if not isinstance(seed, bool):
             added.append(StepSeeds(seed))
         decay = self._get(self.config, "ema")
@@ -170,6 +180,27 @@ class TrainCLI(LightningCLI):
                 f" {type(self.model).__name__}"
             )
         self.model.start_from(trained)
+
+    def fit(self, **asked: Any) -> None:
+        """Fit; what fails before its first step leaves no folder, what fails later says where."""
+        try:
+            self.trainer.fit(**asked)
+        except BaseException as error:
+            if not self.begun.yes:
+                self._remove_folder()
+            elif isinstance(error, BAD_ARGUMENTS) and not isinstance(error, BAD_FILES):
+                step = self.trainer.global_step
+                raise RuntimeError(f"training broke off after step {step}") from error
+            raise
+
+    def _remove_folder(self) -> None:
+        """Of a run that was not resumed: no version is left that has nothing in it."""
+        folder = self.trainer.log_dir if self.trainer.loggers else None
+        if folder is None or self.resumed_version is not None or not self.trainer.is_global_zero:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other versions are there
+            Path(folder).parent.rmdir()
 
     def after_fit(self) -> None:
         if not self.trainer.is_global_zero:
@@ -212,23 +243,42 @@ def train(arguments: Sequence[str]) -> None:
         ArgumentError: for an argument or a key of a recipe that does not exist, by name.
         CacheError: for vectors that are missing, stale or of another classifier.
         CheckpointError: for a checkpoint that is missing, damaged or of another model.
+        MisconfigurationException, ValueError, TypeError, ImportError: for what the Trainer, the
+            model or the photographs cannot be had with; before the first step only.
         OSError: for files that cannot be read or written.
+        RuntimeError: for any error after the first step but the three above that name files.
     """
     # Of Lightning's calls to jsonargparse; a user can do nothing about them.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-    plain: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+    quiet_start()
+    TrainParser.full = "--help-all" in arguments
+    words = ["--help" if word == "--help-all" else word for word in arguments]
+    plain: dict[str, Any] = {
+        "exit_on_error": False,
+        "allow_abbrev": False,
+        "parser_mode": RECIPE_MODE,
+    }
     try:
         TrainCLI(
             Colorizer,
             ColorizationDataModule,
             subclass_mode_model=True,
-            args=list(arguments),
+            args=class_paths(words or ["--help"]),
+            seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={**plain, **{stage: dict(plain) for stage in STAGES}},
+            parser_class=TrainParser,
+            parser_kwargs={
+                **plain,
+                "prog": "deepcolor train",
+                "description": "Train a model on photographs, measure it, use it.",
+                **{stage: dict(plain) for stage in STAGES},
+            },
         )
     except ArgumentError as error:
-        problem = MODEL_PROBLEM.search(str(error))
-        if problem is None:
+        raise ArgumentError(None, in_plain_words(error)) from error
+    except (ValueError, TypeError) as error:
+        said = in_plain_words(error)
+        if said == str(error):
             raise
-        raise ArgumentError(None, f"--model: {problem.group(1)}: {problem.group(2)}") from error
+        raise ValueError(said) from error

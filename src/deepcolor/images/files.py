@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from deepcolor.extras import needs
 from deepcolor.files import shown
 from deepcolor.images.decoding import ImageWarning, decoding
 from deepcolor.images.formats import UnreadableError, open_image
@@ -195,10 +196,7 @@ def _read_png(file: IO[bytes], name: str) -> np.ndarray[Any, Any]:
     try:
         import imagecodecs
     except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{name} is a PNG of 16-bit colour, which needs an extra:"
-            " pip install 'deepcolor-lightning[deep]'"
-        ) from error
+        raise ImageError(f"{name} is a PNG of 16-bit colour, which {needs('deep')}") from error
     file.seek(0)
     array: np.ndarray[Any, Any] = imagecodecs.png_decode(file.read())
     return array

@@ -10,6 +10,7 @@ from typing import IO
 
 from PIL import Image
 
+from deepcolor.extras import needs
 from deepcolor.images.picture import ImageError
 
 __all__ = ["FORMATS_HELP", "UnreadableError", "open_image"]
@@ -142,9 +143,7 @@ def _register_heif(name: str) -> None:
     try:
         import pillow_heif
     except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{name} is HEIC, which needs an extra: pip install 'deepcolor-lightning[heic]'"
-        ) from error
+        raise ImageError(f"{name} is HEIC, which {needs('heic')}") from error
     pillow_heif.register_heif_opener()
 
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from deepcolor.extras import needs
 from deepcolor.images.levels import Deep, divided, rescaled, white_of
 from deepcolor.images.picture import ImageError, check_bytes, check_size
 
@@ -39,9 +40,7 @@ def _tifffile(what: str, instead: str = "") -> ModuleType:
     try:
         import tifffile
     except ModuleNotFoundError as error:
-        raise ImageError(
-            f"{what}, which needs an extra: pip install 'deepcolor-lightning[deep]'{instead}"
-        ) from error
+        raise ImageError(f"{what}, which {needs('deep')}{instead}") from error
     # Damaged files raise; without a handler the log of why would go to the user's terminal too.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     module: ModuleType = tifffile

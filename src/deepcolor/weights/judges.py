@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepcolor.blocks.encoders import named_by_position
+from deepcolor.extras import needs
 from deepcolor.metrics import AlexNetDistance, FrozenClassifier
 from deepcolor.models.lite import read_encoder_weights
 from deepcolor.weights.download import fetch
@@ -125,8 +126,7 @@ def _inception(path: Path) -> nn.Module:
         fidelity = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "FID with Inception needs an extra: pip install 'deepcolor-lightning[metrics]'; or"
-            " take the extractor efficientnet_lite0",
+            f"FID with Inception {needs('metrics')}; or take the extractor efficientnet_lite0",
             name=error.name,
         ) from error
     state = read_state_dict(path)
