@@ -1,9 +1,10 @@
 """What a picture file holds, read without deepcolor, and how far a result is from it.
 
-Only where readers that know nothing of each other agree, or where there is one way to read the
-file: profiles, CMYK, scales that the file does not tell and the like raise `UnsureError`.
+Only where there is one way to read the file, or where readers that know nothing of each other agree:
+profiles, CMYK, scales that the file does not tell and the like raise `UnsureError`.
 """
 
+import contextlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -15,8 +16,6 @@ import numpy as np
 import pillow_heif
 import skimage.color
 import tifffile
-import torch
-import torchvision.io
 from PIL import Image
 
 __all__ = ["Known", "UnsureError", "differences", "lightness", "reference"]
@@ -26,7 +25,8 @@ NEVER = ("EPS", "WMF", "FPX", "MIC", "PDF", "MPEG", "HDF5", "GRIB", "BUFR")  # p
 SURE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 SLACK = 3  # 8-bit levels that two decoders of one file may differ by
 BAND = 1 << 19  # pixels that are compared at a time
-ORIENTATION, TIFF_BITS, TIFF_PHOTOMETRIC = 274, 258, 262
+ORIENTATION, ICC = 274, 34675
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class UnsureError(Exception):
@@ -63,17 +63,14 @@ def reference(path: Path) -> Known:
     pillow_heif.register_heif_opener()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        data = path.read_bytes()
+        if data[:4] in TIFF_MAGIC:
+            return _tiff(data)
         image = Image.open(path)
         if image.format in NEVER:
             raise UnsureError(f"{image.format} is not opened")
-        if image.width * image.height > MOST_PIXELS:
-            raise UnsureError(f"{image.width} x {image.height} takes too long to compare")
+        _check_size(image.width, image.height)
         turn = image.getexif().get(ORIENTATION, 1)
-        data = path.read_bytes()
-        if image.format == "TIFF":
-            # Its orientation is in tag_v2 and is gone from there after Pillow's load.
-            turn = image.tag_v2.get(ORIENTATION, 1)
-            return _tiff(image, data, turn)
         image.load()
         if image.info.get("icc_profile"):
             raise UnsureError("ICC profile")
@@ -81,7 +78,8 @@ def reference(path: Path) -> Known:
             return _turned(_deep_png(image, data), turn)
         known = _pillow(image)
         if image.format == "PNG":
-            known = _agreed(known, _libpng(data), "libpng")
+            with contextlib.suppress(Exception):  # it is stricter than Pillow
+                known = _libpng(data)
         return _turned(known, turn)
 
 
@@ -99,10 +97,9 @@ def _pillow(image: Image.Image) -> Known:
 
 
 def _libpng(data: bytes) -> Known:
-    raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    whole = torchvision.io.decode_png(raw, torchvision.io.ImageReadMode.RGB_ALPHA)
-    array = whole.permute(1, 2, 0).numpy()
-    return Known(array[..., :3], 255, array[..., 3] / 255)
+    array = imagecodecs.png_decode(data)
+    array = array.astype(np.uint8) * 255 if array.dtype == bool else array
+    return _split(array if array.ndim == 3 else array[..., None], 255, 8, alpha=True)
 
 
 def _deep_png(image: Image.Image, data: bytes) -> Known:
@@ -121,20 +118,32 @@ def _split(array: np.ndarray, top: float, bits: int, alpha: bool) -> Known:
     return Known(array[..., :-1], top, array[..., -1] / top if alpha else None, bits)
 
 
-def _tiff(image: Image.Image, data: bytes, turn: Any) -> Known:
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise UnsureError(f"{width} x {height} takes too long to compare")
+
+
+def _pillow_tiff(data: bytes) -> Known:
+    image = Image.open(io.BytesIO(data))
+    image.load()  # Pillow turns a TIFF upright here
+    return _pillow(image)
+
+
+def _tiff(data: bytes) -> Known:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
-        if 34675 in page.tags:
+        _check_size(page.imagewidth, page.imagelength)
+        if ICC in page.tags:
             raise UnsureError("ICC profile")
+        turn = int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1
         bits, kind = page.bitspersample, int(page.sampleformat)
         photometric, samples = int(page.photometric), page.samplesperpixel
         if len({bits} if isinstance(bits, int) else set(bits)) > 1 or kind not in (1, 3):
             raise UnsureError(f"TIFF of {bits} bits, sample format {kind}")
         if photometric not in (0, 1, 2) or samples > 4 or page.imagedepth > 1:
-            if photometric not in (3, 6) or bits != 8:
+            if photometric not in (3, 6) or bits > 8:
                 raise UnsureError(f"TIFF of photometric {photometric}, {samples} samples")
-            image.load()  # turned upright by Pillow
-            return _pillow(image)
+            return _pillow_tiff(data)
         array = np.asarray(page.asarray())
         if samples > 1 and int(page.planarconfig) == 2:
             array = np.moveaxis(array, 0, -1)
@@ -165,8 +174,7 @@ def _tiff(image: Image.Image, data: bytes, turn: Any) -> Known:
     known = _turned(known, turn)
     if bits in (1, 8) and kind == 1 and extra != [1]:
         try:
-            image.load()
-            other = _pillow(image)
+            other = _pillow_tiff(data)
         except Exception:  # Pillow reads fewer TIFFs
             return known
         return _agreed(known, other, "Pillow")
@@ -242,7 +250,7 @@ def differences(known: Known, result: Image.Image) -> dict[str, Any]:
     height, width = known.levels.shape[:2]
     found: dict[str, Any] = {
         "size_ok": levels.shape[:2] == (height, width),
-        "depth_ok": (known.bits > 8) == (deep is not None),
+        "depth_ok": (known.bits > 8) == (deep is not None) or known.bits < 8,
         "alpha_ok": None,
         "l_max": None,
         "l_mean": None,
