@@ -1,6 +1,6 @@
 """What a picture file holds, read without deepcolor, and how far a result is from it.
 
-Only where there is one way to read the file, or where readers that know nothing of each other agree:
+Only where there is one way to read the file, or readers that know nothing of each other agree;
 profiles, CMYK, scales that the file does not tell and the like raise `UnsureError`.
 """
 
