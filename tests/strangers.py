@@ -57,7 +57,7 @@ def status_mb(key: str) -> float:
 
 def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any]:
     """Colour and save one file, in the child; what happened, and the result."""
-    import deepcolor
+    from deepcolor import ImageError  # lazy, and there is no room for it under the limits
 
     found: dict[str, Any] = {}
     doors: list[str] = []
@@ -84,7 +84,7 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
                 save(result)
                 found.update(outcome="coloured", kind="", message="", mode=result.mode)
                 found.update(width=result.width, height=result.height)
-            except (deepcolor.ImageError, FileNotFoundError, PermissionError) as error:
+            except (ImageError, FileNotFoundError, PermissionError) as error:
                 named = path.name in str(error)
                 kind = type(error).__name__ + ("" if named else ", picture not named")
                 found.update(outcome="refused", kind=kind, message=str(error))
@@ -143,6 +143,8 @@ def compare(path: Path, result: Any) -> dict[str, Any]:
     import second_opinion
 
     found: dict[str, Any] = {"sure": "", "read_by": ""}
+    if not path.is_file():
+        return {**found, "sure": "not a file"}
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
         with warnings.catch_warnings():
@@ -169,6 +171,8 @@ def child(path: Path, predictor: Any, memory: int, pipe: int) -> None:
             found, result = colour(path, predictor, memory)
             print(json.dumps(found), file=out, flush=True)
             print(json.dumps(compare(path, result)), file=out, flush=True)
+    except BaseException:  # a fault of this script
+        traceback.print_exc()
     finally:
         os._exit(0)
 
