@@ -2,12 +2,13 @@
 
 pip install atheris
 PYTHONPATH=src python tests/atheris_read.py CORPUS -max_total_time=1800 -timeout=20 \
-    -rss_limit_mb=3000 -max_len=20000 -close_fd_mask=2
+    -rss_limit_mb=3000 -max_len=20000
 
-CORPUS is a folder, which is filled with the whole files of tests/fuzz.py and tests/containers.py the
-first time and grows with what reaches new lines of deepcolor.images, Pillow and tifffile; C decoders
-are not followed. A file that breaks the promise is written to crash-*, as are timeouts and memory;
--close_fd_mask=2 hides what C libraries print, and this script's own last word with it.
+CORPUS is a folder, which is filled with the whole files of tests/fuzz.py and tests/containers.py
+the first time and grows with what reaches new lines of deepcolor.images, Pillow and tifffile; C
+decoders are not followed. A file that breaks the promise is written to crash-*, one that takes too
+long to timeout-*, too much memory to oom-*. -close_fd_mask=2 would hide what C libraries print, and
+the traceback of a crash with it.
 """
 
 import hashlib

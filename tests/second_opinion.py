@@ -6,6 +6,7 @@ profiles, CMYK, scales that the file does not tell and the like raise `UnsureErr
 
 import contextlib
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,30 @@ def _pillow_tiff(data: bytes) -> Known:
     return _pillow(image)
 
 
+class _Complaints(logging.Handler):
+    """What tifffile says of damage that it reads over."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
 def _tiff(data: bytes) -> Known:
+    complaints, log = _Complaints(), logging.getLogger("tifffile")
+    log.addHandler(complaints)
+    try:
+        known = _sound_tiff(data)
+    finally:
+        log.removeHandler(complaints)
+    if complaints.heard:
+        raise UnsureError(f"damaged: {complaints.heard[0]}")
+    return known
+
+
+def _sound_tiff(data: bytes) -> Known:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages[0]
         _check_size(page.imagewidth, page.imagelength)

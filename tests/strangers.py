@@ -120,7 +120,7 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
 
 def save(result: Any) -> None:
     """To memory: what a picture carries may be refused only here."""
-    if result.mode == "RGB":
+    if result.mode == "RGB" and max(result.size) < 65_500:  # a JPEG's most
         with tempfile.TemporaryFile() as file:
             result.save(file, "JPEG")
     if result.width * result.height < 1_000_000:
