@@ -84,19 +84,8 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
                 save(result)
                 found.update(outcome="coloured", kind="", message="", mode=result.mode)
                 found.update(width=result.width, height=result.height)
-            except (ImageError, FileNotFoundError, PermissionError) as error:
-                named = path.name in str(error)
-                kind = type(error).__name__ + ("" if named else ", picture not named")
-                found.update(outcome="refused", kind=kind, message=str(error))
-                if result is not None:
-                    found["kind"] = "not saved: " + kind
-                if any(isinstance(cause, MemoryError) for cause in causes(error)):
-                    found.update(outcome="other", kind="memory")
             except BaseException as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                place = f"{'/'.join(Path(where.filename).parts[-2:])}:{where.lineno}"
-                found.update(outcome="other", kind=type(error).__name__)
-                found["message"] = f"{error} at {place}"
+                found.update(judge(error, path, ImageError, saving=result is not None))
         found["seconds"] = round(time.perf_counter() - start, 3)
         watching = False
         found["peak_mb"] = round(status_mb("VmHWM") - first, 1)
@@ -116,6 +105,21 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
     if doors:
         found.update(outcome="other", kind="door", message="; ".join(doors))
     return found, result if found["outcome"] == "coloured" else None
+
+
+def judge(error: BaseException, path: Path, refusal: type, saving: bool) -> dict[str, str]:
+    """Whether an exception is a refusal in words, or something else."""
+    ours = type(error).__module__.startswith("deepcolor") and isinstance(error, OSError)
+    if not isinstance(error, (refusal, FileNotFoundError, PermissionError)) and not ours:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{'/'.join(Path(where.filename).parts[-2:])}:{where.lineno}"
+        text = f"{error} at {place}"
+        return {"outcome": "other", "kind": type(error).__name__, "message": text}
+    if any(isinstance(cause, MemoryError) for cause in causes(error)):
+        return {"outcome": "other", "kind": "memory", "message": str(error)}
+    kind = type(error).__name__ + ("" if path.name in str(error) else ", picture not named")
+    kind = f"not saved: {kind}" if saving else kind
+    return {"outcome": "refused", "kind": kind, "message": str(error)}
 
 
 def save(result: Any) -> None:
