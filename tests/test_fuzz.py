@@ -14,3 +14,10 @@ def test_damaged_files_give_results_or_image_errors(seed):
     assert sum(outcomes.values()) == 150
     assert outcomes["coloured"] > 5  # damage is not so heavy that nothing is tested but refusals
     assert outcomes["refused"] > 5
+
+
+@pytest.mark.parametrize("kind", ["tiff", "apng", "webp", "avif"])
+def test_containers_that_lie_give_results_or_image_errors(kind):
+    outcomes = fuzz.run(100, 1, kind=kind)
+    assert sum(outcomes.values()) == 100
+    assert min(outcomes["coloured"], outcomes["refused"]) > 5
