@@ -175,6 +175,7 @@ def test_bytes_and_open_files_are_read_as_the_path_is(tmp_path, photograph):
         images.read(file)
 
 
+ZEROS = np.zeros((4, 4))
 BAD = {
     "integers": (np.zeros((4, 4), dtype=np.int32), TypeError, "int32.*uint8, uint16, or floating"),
     "complex": (np.zeros((4, 4), dtype=complex), TypeError, "complex128"),
@@ -190,6 +191,19 @@ BAD = {
     "empty_batch": (torch.zeros(0, 3, 4, 4), ValueError, "batch is empty"),
     "nan_tensor": (torch.full((3, 4, 4), float("nan")), ValueError, "NaN"),
     "bytes_tensor": (torch.full((3, 4, 4), 99.0), ValueError, "divide by 255"),
+    "a_little_over": (np.full((4, 4), 1.01), ValueError, r"got \[1\.01, 1\.01\]; clip them first$"),
+    "a_little_under": (torch.full((1, 4, 4), -0.01), ValueError, "; clip them first$"),
+    "deep_floats": (np.full((4, 4), 65535.0), ValueError, "; divide by 65535 first$"),
+    "nan_alpha": (np.dstack([ZEROS, np.full((4, 4), np.nan)]), ValueError, "^alpha of array.*NaN"),
+    "alpha_of_bytes": (np.dstack([ZEROS] * 3 + [ZEROS + 255]), ValueError, "^alpha.*by 255"),
+    "nan_alpha_tensor": (
+        torch.tensor([0.0, 0, 0, float("nan")]).view(4, 1, 1),
+        ValueError,
+        "^alpha of tensor.*NaN",
+    ),
+    "masked": (np.ma.masked_greater(ZEROS.astype(np.uint8), -1), ValueError, "masked pixels.*fill"),
+    "sparse": (torch.eye(4).to_sparse(), ValueError, r"sparse tensor.*\.to_dense\(\)"),
+    "meta": (torch.zeros(4, 4, device="meta"), ValueError, "meta tensor.*holds no values"),
     "negative_levels": (Image.new("I", (4, 4), -5), ValueError, r"\[-5, -5\]"),
     "huge_levels": (Image.new("I", (4, 4), 70000), ValueError, r"70000|7e\+04"),
     "nan_levels": (Image.new("F", (4, 4), float("nan")), ValueError, "NaN"),
@@ -207,6 +221,24 @@ def test_what_is_no_picture_is_refused_with_a_remedy(case):
         images.read(source)
     if error is ValueError:
         assert isinstance(caught.value, deepcolor.ImageError)
+
+
+def test_matrices_and_arrays_with_nothing_masked_are_arrays(photograph):
+    level = photograph[..., 0]
+    for source in (level.view(np.matrix), np.ma.masked_array(level), level.view(np.recarray)):
+        picture = images.read(source)
+        assert np.array_equal(picture.pixels[0, 0].numpy(), level)
+        assert type(picture.give_back(picture.canvas())) is np.ndarray
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (5, 0), (3, 0, 5), (1, 5, 0), (2, 3, 0, 5), (4, 0, 2)])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_tensors_without_pixels_come_back_without_pixels(shape, dtype):
+    picture = images.read(torch.zeros(shape, dtype=dtype))
+    result = picture.give_back(picture.canvas())
+    channels = 4 if shape[0] == 4 else 3
+    assert result.shape == (*shape[:-3], channels, *shape[-2:])
+    assert result.dtype == dtype
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path, photograph):
