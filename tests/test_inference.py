@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import skimage.color
@@ -243,13 +245,54 @@ def test_qualities_do_what_they_say(grey, lite):
         ({"saturation": -1}, "saturation must be 0"),
         ({"saturation": float("nan")}, "saturation must be 0"),
         ({"temperature": 1.5}, r"temperature must lie in \[0, 1\]"),
+        ({"saturation": 1e30}, "saturation must be 0 .* at most 100; got 1e"),
+        ({"saturation": float("inf")}, "saturation must be 0"),
+        ({"temperature": float("nan")}, r"temperature must lie in"),
         ({"size": 0}, "size must be at least 1"),
+        ({"size": 100_000}, "size must be at most 4096 pixels, got 100000: it is the side that"),
         ({"quality": "superb"}, "no quality named 'superb'; there are: fast, balanced, best"),
     ],
 )
 def test_impossible_controls_are_refused(controls, message, grey):
     with pytest.raises(ValueError, match=message):
         deepcolor.colorize(grey, **controls)
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ({"saturation": "1"}, "saturation must be a number, got '1'"),
+        ({"temperature": "warm"}, "temperature must be a number, got 'warm'"),
+        ({"size": 64.5}, "size must be a whole number of pixels, got 64.5"),
+        ({"samples": 2, "seed": 1.5}, "seed must be a whole number, got 1.5"),
+    ],
+)
+def test_controls_of_a_wrong_kind_are_refused(controls, message, grey):
+    with pytest.raises(TypeError, match=message):
+        deepcolor.colorize(grey, **controls)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38, 1e5])
+@pytest.mark.parametrize("as_floats", [False, True])
+def test_what_is_no_colour_is_refused_and_never_shown_as_grey(value, as_floats, grey):
+    model = Certain()
+    model.forward = lambda luminance, guidance=None: torch.full(
+        (len(luminance), 2, *luminance.shape[2:]), value
+    )
+    with pytest.raises(
+        ValueError, match=r"Certain answered .*, where colours end at 130: its weig"
+    ):
+        deepcolor.colorize(grey / 255 if as_floats else grey, model=model)
+
+
+@pytest.mark.parametrize("part", ["head.weight", "head.bias"])
+@pytest.mark.parametrize("value", [3e38, float("nan")])
+def test_weights_beyond_measure_are_refused(part, value, grey, lite):
+    model = copy.deepcopy(lite)
+    with torch.no_grad():
+        model.network.get_parameter(part).fill_(value)
+    with pytest.raises(ValueError, match=r"Lite answered NaN, .*weights are damaged"):
+        deepcolor.Predictor(model, "cpu")(grey)
 
 
 class Certain(deepcolor.Colorizer):
@@ -358,7 +401,34 @@ def test_out_of_memory_everywhere_is_an_error(grey, lite, monkeypatch):
         raise torch.OutOfMemoryError("no memory")
 
     monkeypatch.setattr(predictor, "predict_coarse", short)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(deepcolor.ImageError, match=r"array \(256, 256\) uint8: not enough memory"):
+        deepcolor.Predictor(lite, "cpu")(grey)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3.7 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+    ],
+)
+def test_memory_that_ends_on_the_cpu_is_said_in_words(error, grey, lite, monkeypatch):
+    def short(*_):
+        raise error
+
+    monkeypatch.setattr(predictor, "predict_coarse", short)
+    with pytest.raises(
+        deepcolor.ImageError, match="not enough memory to colour it; a smaller size="
+    ):
+        deepcolor.Predictor(lite, "cpu")(grey)
+
+
+def test_other_errors_stay_what_they_are(grey, lite, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(predictor, "predict_coarse", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
         deepcolor.Predictor(lite, "cpu")(grey)
 
 
@@ -488,6 +558,55 @@ def test_guidance_that_does_not_fit_is_refused(grey):
     two = torch.zeros(2, 1, 256, 256)
     with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got \(2, 1"):
         deepcolor.colorize(grey, model=Told(), guidance=Hints(torch.cat([two, two], 1), two))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9, 1e3])
+def test_hints_that_are_no_colours_are_refused(value, grey):
+    told = dots(256, 256, (30, 200))
+    told.ab[..., 30, 200] = value
+    for guidance in (told, GlobalHints(local=told)):
+        with pytest.raises(ValueError, match=r"hints\.ab must be CIELAB units.*; got \["):
+            deepcolor.colorize(grey, model=Told(), guidance=guidance)
+    with pytest.raises(ValueError, match=r"hints\.ab must be CIELAB units"):
+        deepcolor.suggest_hints(grey, 1, guidance=told)
+    with pytest.raises(ValueError, match=r"exemplar\.lab must be CIELAB units"):
+        deepcolor.colorize(grey, model=Told(), guidance=Exemplar(told.ab[:, [0, 0, 1]]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1.0, 255.0, float("inf")])
+def test_masks_and_statistics_out_of_range_are_refused(value, grey):
+    told = dots(256, 256, (30, 200))
+    told.mask[..., 30, 200] = value
+    with pytest.raises(ValueError, match=r"the mask of hints must lie in \[0, 1\]"):
+        deepcolor.colorize(grey, guidance=told)
+    if value == value:  # NaN says nothing of that picture
+        with pytest.raises(ValueError, match=r"saturation must lie in \[0, 1\]"):
+            deepcolor.colorize(
+                grey, model=Told(), guidance=GlobalHints(saturation=torch.tensor([[value]]))
+            )
+
+
+def test_what_the_mask_leaves_out_may_hold_anything(grey):
+    told = dots(256, 256, (30, 200))
+    noisy = Hints(told.ab.masked_fill(told.mask == 0, 1e9), told.mask)
+    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (told, noisy)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, ">f4"])
+def test_hints_may_be_arrays(dtype, grey):
+    told = dots(256, 256, (30, 200), (99, 12))
+    arrays = Hints(told.ab.numpy().astype(dtype), told.mask.numpy().astype(bool))
+    assert isinstance(arrays.ab, torch.Tensor)
+    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (told, arrays)))
+    flipped = Hints(told.ab.numpy()[..., ::-1], np.broadcast_to(np.float32(1), told.mask.shape))
+    assert torch.equal(flipped.ab, told.ab.flip(-1))
+
+
+def test_hints_of_another_kind_are_refused_in_words():
+    mask = torch.zeros(1, 1, 4, 4)
+    for wrong, given in (([[1]], "list"), (np.full((1, 2, 4, 4), "red"), "ndarray <U3")):
+        with pytest.raises(TypeError, match=rf"Hints.ab must be a tensor or .*, got {given}"):
+            Hints(wrong, mask)
 
 
 def test_a_hint_reaches_the_colours_of_siggraph17():

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,13 +38,16 @@ class Hints:
 
     Args:
         ab: (B, 2, H, W), in CIELAB units; 0 where the mask is 0.
-        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere.
+        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere; what lies between counts less.
+
+    NumPy arrays of these shapes are taken too, and are tensors from then on.
     """
 
     ab: Tensor
     mask: Tensor
 
     def __post_init__(self) -> None:
+        _as_tensors(self)
         batch, channels, height, width = _shape("hints.ab", self.ab)
         if channels != 2 or _shape("hints.mask", self.mask) != (batch, 1, height, width):
             raise ValueError(
@@ -57,12 +61,13 @@ class Exemplar:
     """A colour picture to take the colours from.
 
     Args:
-        lab: (B, 3, H, W) CIELAB, of any size.
+        lab: (B, 3, H, W) CIELAB, of any size; a NumPy array too.
     """
 
     lab: Tensor
 
     def __post_init__(self) -> None:
+        _as_tensors(self)
         if _shape("exemplar.lab", self.lab)[1] != 3:
             raise ValueError(f"an exemplar needs lab (B, 3, H, W), got {tuple(self.lab.shape)}")
 
@@ -76,6 +81,8 @@ class GlobalHints:
             picture, says nothing about it.
         saturation: (B, 1), the mean HSV saturation in [0, 1]; None or NaN likewise.
         local: hints at single pixels besides.
+
+    NumPy arrays are taken too.
     """
 
     histogram: Tensor | None = None
@@ -83,6 +90,7 @@ class GlobalHints:
     local: Hints | None = None
 
     def __post_init__(self) -> None:
+        _as_tensors(self)
         if self.histogram is not None and self.histogram.ndim != 2:
             raise ValueError(f"a histogram needs (B, Q), got {tuple(self.histogram.shape)}")
         if self.saturation is not None and (
@@ -121,6 +129,21 @@ def check_guidance(guidance: Guidance | None, luminance: Tensor) -> None:
                 raise ValueError(f"{name} is for {len(value)} pictures, the batch has {batch}")
     elif isinstance(guidance, Exemplar) and len(guidance.lab) not in (1, batch):
         raise ValueError(f"{len(guidance.lab)} exemplars do not fit a batch of {batch}")
+
+
+def _as_tensors(guidance: "Guidance") -> None:
+    """Make tensors of the arrays in guidance that is being made."""
+    for field in fields(guidance):
+        value = getattr(guidance, field.name)
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+            array = np.require(value, np.float32, ["C", "W"])
+            object.__setattr__(guidance, field.name, torch.from_numpy(array))  # it is frozen
+        elif not (value is None or isinstance(value, (Tensor, Hints))):
+            given = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
+            raise TypeError(
+                f"{type(guidance).__name__}.{field.name} must be a tensor or a NumPy array of"
+                f" numbers, got {given}"
+            )
 
 
 def on_hints(guidance: Guidance | None, change: Callable[[Hints], Hints]) -> Guidance | None:

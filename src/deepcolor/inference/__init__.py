@@ -1,5 +1,6 @@
 """From a picture to a coloured picture: the one inference path that serves every model."""
 
+from deepcolor.inference.devices import choose_device
 from deepcolor.inference.network import (
     QUALITIES,
     Quality,
@@ -7,7 +8,7 @@ from deepcolor.inference.network import (
     predict_lab,
     predict_logits,
 )
-from deepcolor.inference.predictor import Predictor, choose_device, colorize
+from deepcolor.inference.predictor import Predictor, colorize
 from deepcolor.inference.suggest import suggest_hints
 from deepcolor.inference.transfer import transfer_chroma
 

@@ -19,6 +19,7 @@ from deepcolor.guidance import (
     on_hints,
     resize_hints,
 )
+from deepcolor.inference.checks import check_answer, check_guidance_values
 from deepcolor.models import Colorizer
 from deepcolor.models.families import ClassificationColorizer
 from deepcolor.upsample import upsample_chroma
@@ -160,11 +161,16 @@ def predict_coarse(
     Returns:
         (B, 2, h, w) ab, or (B, C, h, w) answers, and (B, 1, h, w) L: means over the squares of a
         grid over the picture.
+
+    Raises:
+        ValueError: for guidance that does not fit or holds no colours, and for answers that are
+            none.
     """
 
     def plainly(model: Colorizer, small: Tensor, told: Guidance | None, _: Frame) -> Tensor:
         return model.coarse_ab(small, told, temperature)
 
+    check_guidance_values(guidance)
     answers = []
     for scale in sorted(quality.scales):
         small = working_size(*full, size * scale, model.grain)
@@ -175,6 +181,7 @@ def predict_coarse(
         answers.append(_coarse(model, luminance, fitted, ask or plainly, quality.flips))
     finest = answers[-1].shape[-2:]
     ab = torch.stack([_resized(answer, finest) for answer in answers]).mean(dim=0)
+    check_answer(ab, model)
     return ab, F.avg_pool2d(luminance, model.grain)
 
 

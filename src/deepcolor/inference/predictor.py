@@ -16,12 +16,14 @@ from torch import Tensor
 
 from deepcolor import images
 from deepcolor.guidance import Guidance
+from deepcolor.inference.borders import BorderedField, colour_shares
 from deepcolor.inference.checks import (
     check_controls,
     check_samples,
     check_size,
     distribution_of,
 )
+from deepcolor.inference.devices import choose_device, memory_in_words
 from deepcolor.inference.network import QUALITIES, Quality, predict_coarse, quality_of
 from deepcolor.inference.sampling import Question
 from deepcolor.models import Colorizer
@@ -29,25 +31,9 @@ from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
 from deepcolor.weights import DEFAULT, load_model
 
-__all__ = ["Predictor", "choose_device", "colorize"]
+__all__ = ["Predictor", "colorize"]
 
 FULL = (None, torch.float32)
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        ValueError: for a name that torch does not know, or a device that is not there.
-    """
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.zeros((), device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        raise ValueError(f"device {device!r} is not available here; use auto or cpu") from error
 
 
 class Predictor:
@@ -99,6 +85,7 @@ class Predictor:
         samples: int | None = None,
         seed: int = 0,
         uncertainty: bool = False,
+        borders: bool = True,
     ) -> Any:
         """Colour one picture, or a list of them; see `colorize`."""
         if isinstance(image, (list, tuple)):
@@ -106,7 +93,7 @@ class Predictor:
                 self(
                     one, told, saturation=saturation, temperature=temperature, size=size,
                     quality=quality, max_pixels=max_pixels, samples=samples, seed=seed,
-                    uncertainty=uncertainty,
+                    uncertainty=uncertainty, borders=borders,
                 )
                 for one, told in zip(image, _for_each(guidance, len(image)), strict=True)
             ]  # fmt: skip
@@ -119,15 +106,12 @@ class Predictor:
         check_controls(saturation, temperature)
         work = quality_of(quality)
         question = self.question(temperature, samples, seed, uncertainty)
-        pictures, spread = self._coloured(
-            images.read(image, max_pixels),
-            work,
-            size or self.size,
-            saturation,
-            temperature,
-            guidance,
-            question,
-        )
+        picture = images.read(image, max_pixels)
+        with memory_in_words(picture.name):
+            pictures, spread = self._coloured(
+                picture, work, size or self.size, saturation, temperature, guidance, question,
+                borders,
+            )  # fmt: skip
         result = pictures[0] if samples is None else pictures
         return (result, spread) if uncertainty else result
 
@@ -160,11 +144,13 @@ class Predictor:
         temperature: float | None = None,
         guidance: Guidance | None = None,
         question: Question | None = None,
+        borders: bool = True,
     ) -> Any:
         """Colour a picture that was read already, and give it back (of samples, the last)."""
-        pictures, _ = self._coloured(
-            picture, quality, size, saturation, temperature, guidance, question
-        )
+        with memory_in_words(picture.name):
+            pictures, _ = self._coloured(
+                picture, quality, size, saturation, temperature, guidance, question, borders
+            )
         return pictures[-1]
 
     @torch.inference_mode()
@@ -176,7 +162,8 @@ class Predictor:
         saturation: float,
         temperature: float | None,
         guidance: Guidance | None,
-        question: Question | None = None,
+        question: Question | None,
+        borders: bool,
     ) -> tuple[list[Any], NDArray[np.float32] | None]:
         """Colourings of a picture, one unless more were asked for, and the entropy if asked."""
         count = 1 if question is None else question.pictures
@@ -195,12 +182,18 @@ class Predictor:
             answer, luminance = self._coarse(
                 read, full, side, quality, temperature, guidance, question
             )
+            shares: list[Tensor | None] = [None] * batch
+            if borders:
+                shares = colour_shares(picture.pixels, guidance, self.device)
             for number, out in enumerate(canvases):
                 ab = answer[:, 2 * number : 2 * number + 2] * saturation
-                for pixels, chroma, means, result in zip(
-                    picture.pixels, ab, luminance, out, strict=True
+                for pixels, chroma, means, share, result in zip(
+                    picture.pixels, ab, luminance, shares, out, strict=True
                 ):
-                    compose(pixels, ChromaField(chroma, means, full, quality.edges), result)
+                    field = ChromaField(chroma, means, full, quality.edges)
+                    if share is not None:
+                        field = BorderedField(chroma, means, full, quality.edges, share)
+                    compose(pixels, field, result)
             if question is not None and question.uncertainty:
                 coarse = answer[:, -1:]
                 spread = F.interpolate(coarse, size=full, mode="bilinear", align_corners=False)
@@ -294,6 +287,7 @@ def colorize(
     samples: int | None = None,
     seed: int = 0,
     uncertainty: bool = False,
+    borders: bool = True,
 ) -> Any:
     """Give a picture its colour, at full resolution, keeping every pixel's lightness.
 
@@ -321,6 +315,8 @@ def colorize(
             the one that is not drawn. For models that predict distributions.
         seed: of the draws: the same seed draws the same, and the first k of more samples too.
         uncertainty: also tell how unsure each pixel's colour is; for the same models.
+        borders: leave uniform borders, mounts, album pages and flat grey cards without colour; not
+            where hints give it to them. False colours them as the network says.
 
     Returns:
         For a path, a file or a PIL image a PIL image, which remembers depth and metadata when it
@@ -346,4 +342,5 @@ def colorize(
     return predictor(
         image, guidance, saturation=saturation, temperature=temperature, size=size,
         quality=quality, max_pixels=max_pixels, samples=samples, seed=seed, uncertainty=uncertainty,
+        borders=borders,
     )  # fmt: skip

@@ -10,9 +10,9 @@ from torch import Tensor
 from deepcolor import images
 from deepcolor.blocks.hints import Places
 from deepcolor.guidance import Hints, check_guidance, resize_hints
-from deepcolor.inference.checks import distribution_of
+from deepcolor.inference.checks import check_guidance_values, distribution_of
+from deepcolor.inference.devices import choose_device
 from deepcolor.inference.network import working_size
-from deepcolor.inference.predictor import choose_device
 from deepcolor.models import Colorizer
 from deepcolor.pixels import shrink
 from deepcolor.weights import DEFAULT, load_model
@@ -73,6 +73,7 @@ def suggest_hints(
     full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
     if guidance is not None:
         check_guidance(guidance, torch.empty(()).expand(1, 1, *full))
+        check_guidance_values(guidance)
 
     small = working_size(*full, chosen.size, chosen.grain)
     luminance = shrink(picture.pixels[0], small, chosen.device)[None]
