@@ -14,7 +14,7 @@ from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.base import Colorizer
 from deepcolor.models.loaders import plain_loader
 from deepcolor.quantize import AbQuantizer
-from deepcolor.rebalance import AbPrior, rebalancing_weights
+from deepcolor.rebalance import AbPrior, rebalancing_weights, smooth_prior
 
 __all__ = ["ClassificationColorizer", "Vary"]
 
@@ -33,8 +33,9 @@ class ClassificationColorizer(Colorizer):
         lr: learning rate.
         weight_decay: of AdamW.
 
-    The prior is measured on the first 2,048 training pictures when training starts, and kept in
-    Lightning checkpoints; until then all bins count alike.
+    The prior is the mean of the targets that the loss is given. It is measured on the first 2,048
+    training pictures when training starts, and kept in Lightning checkpoints; until then all bins
+    count alike.
     """
 
     prior: Tensor
@@ -70,6 +71,17 @@ class ClassificationColorizer(Colorizer):
     def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
         """True ab at the size of the logits: the mean over each logit's area."""
         return F.interpolate(ab, size=size, mode="area")
+
+    def counted(self, ab: Tensor) -> Tensor:
+        """Which pictures the loss learns from, those with colour: (B, 2, H, W) ab -> (B,) bool."""
+        return colourful(ab)
+
+    def class_weights(self) -> Tensor:
+        """Weight of each bin in the loss: (Q,), of mean 1 over the targets that were measured."""
+        smoothed = self.prior
+        if self.quantizer.neighbours == 1:  # targets of several bins are smooth already
+            smoothed = smooth_prior(self.prior, self.quantizer)
+        return rebalancing_weights(smoothed, self.mix, targets=self.prior)
 
     def coarse_logits(self, luminance: Tensor) -> Tensor:
         """Logits of the squares that `coarse_ab` answers for: (B, Q, H / grain, W / grain)."""
@@ -145,8 +157,8 @@ class ClassificationColorizer(Colorizer):
         """Of (B, Q, h, w) logits and (B, 2, H, W) true ab, rebalanced; grey pictures left out."""
         small = self.reduce(ab, (logits.shape[-2], logits.shape[-1]))
         target = self.quantizer.soft_encode(small)
-        weights = rebalancing_weights(self.prior, self.mix)
-        return soft_cross_entropy(logits, target, weights, colourful(ab))
+        weights = None if self.mix == 1 else self.class_weights()
+        return soft_cross_entropy(logits, target, weights, self.counted(ab))
 
     def on_train_start(self) -> None:
         """Measure the prior on the training pictures, unless a checkpoint brought it."""
@@ -162,17 +174,17 @@ class ClassificationColorizer(Colorizer):
 
     @torch.no_grad()
     def measure_prior(self, loader: "DataLoader[Tensor]") -> Tensor:
-        """The ab prior of a loader's pictures, as the loss sees them: (Q,), summing to 1."""
+        """Mean target of the pixels that the loss would see of a loader: (Q,), summing to 1."""
         prior = AbPrior(self.quantizer)
         seen = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(PRIOR_SEED)
             for batch in plain_loader(loader):
-                luminance, ab = self._lab(batch)
-                height, width = (max(1, side // 4) for side in luminance.shape[-2:])
-                small = F.interpolate(ab[colourful(ab)], size=(height, width), mode="area")
-                if len(small):
-                    prior.update(small)
+                _, ab = self._lab(batch)
+                height, width = (max(1, side // self.grain) for side in ab.shape[-2:])
+                counted = ab[self.counted(ab)]
+                if len(counted):
+                    prior.update(self.reduce(counted, (height, width)))
                 seen += len(ab)
                 if seen >= PRIOR_PICTURES:
                     break

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import Trunk
 from deepcolor.guidance import Guidance
-from deepcolor.losses.chroma import combined_chroma_loss, soft_cross_entropy
+from deepcolor.losses.chroma import combined_chroma_loss
 from deepcolor.models.families import ClassificationColorizer
 from deepcolor.quantize import AbQuantizer
-from deepcolor.rebalance import rebalancing_weights
 
 __all__ = ["ResNet34Classification"]
 
@@ -174,14 +173,19 @@ class ResNet34Classification(ClassificationColorizer):
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         self.check_input(luminance)
         logits = self.logits(luminance, self.loss_every)
-        truth = ab[:, :, :: self.loss_every, :: self.loss_every]
-        weights = rebalancing_weights(self.prior, self.mix)
-        if self.regression_share > 0:
-            return combined_chroma_loss(
-                logits, truth, self.quantizer, weights, self.regression_share
-            )
-        target = self.quantizer.soft_encode(truth)
-        return {"cross_entropy": soft_cross_entropy(logits, target, weights)}
+        if self.regression_share == 0:
+            return {"cross_entropy": self.cross_entropy(logits, ab)}
+        weights = None if self.mix == 1 else self.class_weights()
+        truth = self.reduce(ab, (logits.shape[-2], logits.shape[-1]))
+        return combined_chroma_loss(logits, truth, self.quantizer, weights, self.regression_share)
+
+    def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
+        """The pixels that the loss takes."""
+        return ab[:, :, :: self.loss_every, :: self.loss_every]
+
+    def counted(self, ab: Tensor) -> Tensor:
+        """All pictures: the report leaves none out."""
+        return torch.ones(len(ab), dtype=torch.bool, device=ab.device)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam at a constant rate."""
