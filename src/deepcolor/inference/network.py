@@ -252,7 +252,7 @@ def predict_lab(
 def predict_logits(
     model: ClassificationColorizer, luminance: Tensor, size: int | None = None
 ) -> Tensor:
-    """Logits over the ab bins, as `predict_ab` decodes them at quality "balanced".
+    """Logits over the ab bins, those that `predict_ab` decodes at quality "balanced".
 
     Args:
         model: on the device of the luminance.
@@ -260,11 +260,11 @@ def predict_logits(
         size: side that the network works at; the model's own when None.
 
     Returns:
-        (B, Q, h, w), on the network's own grid over the whole picture.
+        (B, Q, h, w), on the grid of `coarse_ab` over the whole picture.
     """
     height, width = luminance.shape[-2:]
     height, width = working_size(height, width, size or model.size, model.grain)
     small = _resized(luminance, (height, width)).clamp(0, 100)
     fill = (0, -width % model.stride, 0, -height % model.stride)
-    logits = model.logits(F.pad(small, fill, mode="replicate")).float()
+    logits = model.coarse_logits(F.pad(small, fill, mode="replicate")).float()
     return logits[..., : height // model.grain, : width // model.grain]

@@ -146,28 +146,18 @@ class ResNet34Classification(ClassificationColorizer):
         logits: Tensor = self.network(luminance / 100, every)
         return logits
 
-    def own_ab(self, luminance: Tensor, temperature: float | None = None) -> Tensor:
-        """Chroma as fine as the head tells it: at half the size if 1x1, else at full size."""
-        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
-        every = 2 if self.network.pointwise else 1
-        return self.decode(self.logits(luminance, every), temperature)
-
     def coarse_logits(self, luminance: Tensor) -> Tensor:
-        return self.logits(luminance, every=2)
-
-    def coarse_ab(
-        self,
-        luminance: Tensor,
-        guidance: Guidance | None = None,
-        temperature: float | None = None,
-    ) -> Tensor:
-        self.check_input(luminance, guidance)
-        ab = self.own_ab(luminance, temperature)
-        return ab if self.network.pointwise else F.avg_pool2d(ab, self.grain)
+        """Of the mean distribution over 2x2 pixels, on all of which a 1x1 head answers alike."""
+        if self.network.pointwise:
+            return self.logits(luminance, every=2)
+        probability = torch.softmax(self.logits(luminance).float(), dim=1)
+        means = F.avg_pool2d(probability, self.grain)
+        return means.clamp_(min=torch.finfo(means.dtype).tiny).log_()
 
     def forward(self, luminance: Tensor, guidance: Guidance | None = None) -> Tensor:
         self.check_input(luminance, guidance)
-        ab = self.own_ab(luminance)
+        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
+        ab = self.decode(self.logits(luminance, every=2 if self.network.pointwise else 1))
         return F.interpolate(ab, size=luminance.shape[-2:], mode="nearest")
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
