@@ -16,7 +16,6 @@ import json
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,7 +72,7 @@ class _Views(Dataset[tuple[int, Tensor]]):
             rgb = self.transform(self.photos.picture(index, 2 * self.side))
         except DamagedPhotoError:  # training skips it: its vector, of a black picture, is not used
             return DAMAGED, torch.zeros(3, self.side, self.side, dtype=torch.uint8)
-        return zlib.crc32(self.photos.read(index)), rgb
+        return self.photos.checksum(index), rgb
 
 
 class _Layout:
@@ -288,7 +287,7 @@ class VectorCache:
         for index in range(0, len(photos), math.ceil(len(photos) / SAMPLED)):
             key = photos.keys[index]
             kept = self._maps["checksums"][self.rows[key]]
-            if kept != DAMAGED and zlib.crc32(photos.read(index)) != kept:
+            if kept != DAMAGED and photos.checksum(index) != kept:
                 raise CacheError(f"{self.file} is stale: {key} has changed since; {AGAIN}")
 
     def vector(self, key: str) -> Tensor:
