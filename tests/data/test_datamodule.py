@@ -127,9 +127,7 @@ def test_a_folder_of_grey_photographs_is_refused(photo_folder):
 def test_a_part_that_cannot_be_decoded_is_refused(photo_folder):
     data = module(photo_folder, held_out=1)
     spoil(photo_folder, data.photos.keys[data.val_set.indices[0]])
-    with pytest.raises(
-        ValueError, match="none of the 1 photographs of the part val can"
-    ):
+    with pytest.raises(ValueError, match="none of the 1 photographs of the part val can"):
         module(photo_folder, held_out=1)
 
 

@@ -7,8 +7,8 @@ another backbone, preprocessing or weights are refused.
 
 A vector is that of the whole photograph: its centre square, at the classifier's own side. Training
 crops show the network a part of that; the vector still says what the photograph is of, which is
-what it is there for. Validation pictures are that square, so that live vectors agree with cached
-ones up to their resolution.
+what it is there for. A live classifier sees the centre square of what the network sees, so that its
+vector of a whole photograph agrees with the cached one up to the resolution.
 """
 
 import hashlib
