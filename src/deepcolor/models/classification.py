@@ -121,21 +121,26 @@ class ClassificationColorizer(Colorizer):
         guidance: Guidance | None,
         temperature: float | None,
         vary: Vary,
+        likely: bool = False,
     ) -> Tensor:
-        """Several colourings out of one run of the network.
+        """Several colourings out of one run of the network, and the distribution if asked for.
 
         Args:
             luminance: as for `forward`.
             guidance: as for `forward`.
             temperature: as for `coarse_ab`.
             vary: gives k times logits to decode, (B, Q, h, w), for the network's.
+            likely: whether what `distribution` says comes last.
 
         Returns:
-            (B, 2 k, h, w): ab as by `coarse_ab`, k times.
+            (B, 2 k or 2 k + Q, h, w): ab as by `coarse_ab`, k times, and probabilities.
         """
         self.check_input(luminance, guidance)
-        varied = vary(self.coarse_logits(luminance))
-        return torch.cat([self.decode(logits, temperature) for logits in varied], dim=1)
+        logits = self.coarse_logits(luminance)
+        found = [self.decode(varied, temperature) for varied in vary(logits)]
+        if likely:
+            found.append(torch.softmax(logits.float(), dim=1))
+        return torch.cat(found, dim=1)
 
     def coarse_ab(
         self,

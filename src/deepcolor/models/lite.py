@@ -168,15 +168,18 @@ class Lite(ClassificationColorizer):
         guidance: Guidance | None,
         temperature: float | None,
         vary: Vary,
+        likely: bool = False,
     ) -> Tensor:
         self.check_input(luminance, guidance)
         logits, features = self.run(luminance)
-        ab = [self.decode(varied, temperature) for varied in vary(logits)]
+        found = [self.decode(varied, temperature) for varied in vary(logits)]
+        probability = [torch.softmax(logits.float(), dim=1)] if likely else []
         if isinstance(guidance, Hints) and self.network.hints is not None:
-            spread = self.network.hints
+            spread, centres = self.network.hints, self.quantizer.centres
             places = spread.places(self._small(luminance), features)
-            ab = [spread(one, guidance, places) for one in ab]
-        return torch.cat(ab, dim=1)
+            found = [spread(ab, guidance, places) for ab in found]
+            probability = [spread.condition(p, centres, guidance, places) for p in probability]
+        return torch.cat(found + probability, dim=1)
 
     def _small(self, luminance: Tensor) -> Tensor:
         return F.avg_pool2d(luminance, self.grain)

@@ -162,7 +162,11 @@ class ResNet34Classification(ClassificationColorizer):
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         self.check_input(luminance)
-        logits = self.logits(luminance, self.loss_every)
+        # In evaluation asked as `forward` asks, so that validation runs the network once.
+        own = 2 if self.network.pointwise else 1
+        every = own if not self.training and self.loss_every >= own else self.loss_every
+        skip = self.loss_every // every
+        logits = self.logits(luminance, every)[:, :, ::skip, ::skip]
         if self.regression_share == 0:
             return {"cross_entropy": self.cross_entropy(logits, ab)}
         weights = None if self.mix == 1 else self.class_weights()
