@@ -167,6 +167,22 @@ def test_the_command_caches_vectors_of_any_timm_backbone(photo_folder, tmp_path,
     cache.check(open_photos(photo_folder))
 
 
+def test_the_command_works_where_other_commands_would(photo_folder, tmp_path, weights, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(
+        "deepcolor.cli.features.choose_device", lambda name: chosen.append(name) or "cpu"
+    )
+    file = tmp_path / "vectors.safetensors"
+    start = (photo_folder, "-o", file, "--backbone", "resnet10t", "--weights", weights)
+    code, said = features(*start, "--workers", 0)
+    assert code == 0, said
+    assert chosen == ["auto"]
+    monkeypatch.undo()
+    code, said = features(*start, "--device", "abacus")
+    assert code == 2
+    assert "device 'abacus' is not available here" in said
+
+
 def test_the_command_says_what_it_cannot_cache(photo_folder, tmp_path, weights):
     recipes = {"lite": "deepcolor.models.lite.Lite", "none": ""}
     for name, kind in recipes.items():

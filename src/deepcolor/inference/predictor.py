@@ -83,6 +83,7 @@ class Predictor:
         self.device = choose_device(device)
         loaded = model if isinstance(model, Colorizer) else load_model(model)
         self.model = loaded.eval().to(self.device)
+        self._spare: tuple[list[tuple[int, int]], Colorizer] | None = None
         if compile:
             self.model.network.compile()
 
@@ -185,7 +186,8 @@ class Predictor:
         canvases = [*(kept.canvas() for _ in range(count - 1)), picture.canvas()]
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
         batch = len(picture.pixels)
-        spread = torch.zeros(batch, *full)
+        asked = question is not None and question.uncertainty
+        spread = torch.zeros(batch, *full) if asked else None
         if picture.pixels.numel():
 
             def read(small: tuple[int, int]) -> Tensor:
@@ -201,12 +203,12 @@ class Predictor:
                     picture.pixels, ab, luminance, out, strict=True
                 ):
                     compose(pixels, ChromaField(chroma, means, full, quality.edges), result)
-            if question is not None and question.uncertainty:
+            if asked:
                 coarse = answer[:, -1:]
                 spread = F.interpolate(coarse, size=full, mode="bilinear", align_corners=False)
                 spread = spread[:, 0].cpu()
         results = [picture.give_back(out) for out in canvases]
-        if question is None or not question.uncertainty:
+        if spread is None:
             return results, None
         is_batch = isinstance(results[0], Tensor) and results[0].ndim == 4
         return results, spread.clone().numpy() if is_batch else spread[0].clone().numpy()
@@ -227,8 +229,8 @@ class Predictor:
             half = max(self.model.stride, size // 2)
             tries += [(half, self.device), (size, torch.device("cpu"))]
         for number, (side, device) in enumerate(tries):
-            model = self.model if device == self.device else copy.deepcopy(self.model).to(device)
             try:
+                model = self.model if device == self.device else self._copied(device)
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype not in FULL):
                     ab, luminance = predict_coarse(
                         model, _moved(read, device), full, side, quality, temperature, guidance,
@@ -246,6 +248,21 @@ class Predictor:
                     stacklevel=5,
                 )
         raise AssertionError("the last try returns or raises")
+
+    def _copied(self, device: torch.device) -> Colorizer:
+        """The model on another device, made there and kept until the model's weights change."""
+        tensors = [*self.model.parameters(), *self.model.buffers()]
+        state = [(id(tensor), tensor._version) for tensor in tensors]
+        if self._spare is None or self._spare[0] != state:
+            # Each tensor is moved before the copy, which would double it where memory is short.
+            moved = {
+                id(t): torch.nn.Parameter(t.to(device), t.requires_grad)
+                if isinstance(t, torch.nn.Parameter)
+                else t.to(device)
+                for t in tensors
+            }
+            self._spare = state, copy.deepcopy(self.model, moved).to(device)
+        return self._spare[1]
 
 
 def _has_less_memory(device: torch.device) -> bool:
@@ -278,6 +295,14 @@ def _for_each(
 def _predictor(model: str, device: str, changed: int) -> Predictor:
     """Keep the last models used; `changed` tells a weights file from its newer version."""
     return Predictor(model, device)
+
+
+def predictor_of(model: str | Path | Colorizer, device: str) -> Predictor:
+    """A predictor with the model; of names and files, the last two stay in memory."""
+    if isinstance(model, Colorizer):
+        return Predictor(model, device)
+    file = Path(model)
+    return _predictor(str(model), device, file.stat().st_mtime_ns if file.is_file() else 0)
 
 
 def colorize(
@@ -337,13 +362,7 @@ def colorize(
             would work.
         WeightsError: if the weights are damaged.
     """
-    if isinstance(model, Colorizer):
-        predictor = Predictor(model, device)
-    else:
-        file = Path(model)
-        changed = file.stat().st_mtime_ns if file.is_file() else 0
-        predictor = _predictor(str(model), device, changed)
-    return predictor(
+    return predictor_of(model, device)(
         image, guidance, saturation=saturation, temperature=temperature, size=size,
         quality=quality, max_pixels=max_pixels, samples=samples, seed=seed, uncertainty=uncertainty,
     )  # fmt: skip

@@ -112,8 +112,8 @@ class Question:
                 for number in range(self.samples):
                     yield logits + warmth * Noise(centres, self.seed, number)(places)
 
-        answer = model.answers(luminance, guidance, self.temperature, vary).float()
-        if self.uncertainty:
-            told = entropy(model.distribution(luminance, guidance))
-            answer = torch.cat([answer, told], dim=1)
-        return answer
+        answer = model.answers(luminance, guidance, self.temperature, vary, self.uncertainty)
+        if not self.uncertainty:
+            return answer.float()
+        ab, probability = answer.float().split([2 * self.pictures, model.quantizer.bins], dim=1)
+        return torch.cat([ab, entropy(probability)], dim=1)

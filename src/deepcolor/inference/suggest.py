@@ -12,10 +12,10 @@ from deepcolor.blocks.hints import Places
 from deepcolor.guidance import Hints, check_guidance, resize_hints
 from deepcolor.inference.checks import distribution_of
 from deepcolor.inference.network import working_size
-from deepcolor.inference.predictor import choose_device
+from deepcolor.inference.predictor import predictor_of
 from deepcolor.models import Colorizer
 from deepcolor.pixels import shrink
-from deepcolor.weights import DEFAULT, load_model
+from deepcolor.weights import DEFAULT
 
 __all__ = ["suggest_hints"]
 
@@ -62,8 +62,7 @@ def suggest_hints(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    loaded = model if isinstance(model, Colorizer) else load_model(model)
-    chosen = distribution_of(loaded.eval().to(choose_device(device)), "suggest_hints")
+    chosen = distribution_of(predictor_of(model, device).model, "suggest_hints")
     picture = images.read(image, max_pixels)
     if len(picture.pixels) != 1 or not picture.pixels.numel():
         raise images.ImageError(
