@@ -396,6 +396,66 @@ def test_out_of_memory_goes_on_smaller_then_on_the_cpu_and_says_so(grey, lite, m
             assert np.array_equal(result, want)
 
 
+@pytest.fixture
+def crowded(lite, monkeypatch):
+    """A predictor on a stand-in GPU without room for the network, nor for a copy of a weight."""
+    real = memory.predict_grid
+    gpu = torch.device("cpu", 0)
+
+    def short(model, read, full, side, *rest):
+        if model is crowded.model:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(model, read, full, side, *rest)
+
+    def no_room(self, memo):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 16 MiB")
+
+    monkeypatch.setattr(memory, "predict_grid", short)
+    monkeypatch.setattr(memory, "has_less_memory", lambda device: device == gpu)
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", no_room)
+    crowded = deepcolor.Predictor(Lite(), "cpu")
+    crowded.model.start_from(lite)
+    crowded.device = gpu
+    return crowded
+
+
+@pytest.mark.filterwarnings("ignore:out of memory")
+def test_the_copy_for_the_cpu_takes_no_gpu_memory_and_is_made_once(grey, crowded, monkeypatch):
+    copies = []
+    real = memory.copy.deepcopy
+
+    def counted(value, *rest):
+        if isinstance(value, Lite):
+            copies.append(value)
+        return real(value, *rest)
+
+    monkeypatch.setattr(memory.copy, "deepcopy", counted)
+    want = deepcolor.Predictor(crowded.model, "cpu").model
+    first, again = crowded(grey), crowded(grey)
+    assert np.array_equal(first, again)
+    assert len(copies) == 1
+    with torch.no_grad():
+        want.network.head.bias += 5 * torch.randn(313)  # trained on since
+    assert not np.array_equal(crowded(grey), first)
+    assert len(copies) == 2
+
+
+def test_no_map_of_the_uncertainty_is_made_that_nobody_asked_for(grey, lite, monkeypatch):
+    made = []
+    zeros = torch.zeros
+
+    def noting(*size, **options):
+        made.append(tuple(size))
+        return zeros(*size, **options)
+
+    predictor_ = deepcolor.Predictor(lite, "cpu")
+    monkeypatch.setattr(torch, "zeros", noting)
+    predictor_(grey)
+    assert (1, *grey.shape[:2]) not in made
+    predictor_(grey, uncertainty=True)
+    assert (1, *grey.shape[:2]) in made
+
+
 def test_out_of_memory_everywhere_is_an_error(grey, lite, monkeypatch):
     def short(*_):
         raise torch.OutOfMemoryError("no memory")

@@ -10,11 +10,12 @@ from PIL import Image
 import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.guidance import Hints
-from deepcolor.inference import suggest
+from deepcolor.inference import calls, painter, suggest
 from deepcolor.losses.chroma import soft_cross_entropy
 from deepcolor.models.combined import MirroredPrediction
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
+from deepcolor.pixels import shrink
 
 SAMPLES = 4
 
@@ -301,3 +302,49 @@ def test_suggestions_refuse_what_makes_no_sense(lite, photograph):
         deepcolor.suggest_hints(batch, 1, lite)
     with pytest.raises(ValueError, match="need a mask"):
         deepcolor.suggest_hints(photograph, 1, lite, guidance=true_hints(photograph[:9], []))
+
+
+def runs_of(model, monkeypatch) -> list[int]:
+    runs: list[int] = []
+    real = type(model.network).forward
+
+    def forward(self, *inputs):
+        runs.append(1)
+        return real(self, *inputs)
+
+    monkeypatch.setattr(type(model.network), "forward", forward)
+    return runs
+
+
+@pytest.mark.parametrize("hinted_by", [None, (20, 30)])
+def test_uncertainty_takes_no_second_run_of_the_network(hinted, photograph, monkeypatch, hinted_by):
+    guidance = None
+    if hinted_by is not None:
+        guidance = Hints(torch.zeros(1, 2, 256, 256), torch.zeros(1, 1, 256, 256))
+        guidance.mask[0, 0, hinted_by[0], hinted_by[1]] = 1
+    predictor = deepcolor.Predictor(hinted, "cpu")
+    coarse = shrink(torch.from_numpy(photograph).permute(2, 0, 1), (192, 192), torch.device("cpu"))
+    small = None if guidance is None else guidance.resized((192, 192))
+    with torch.no_grad():
+        told = hinted.predict(coarse[None], small).entropy()
+    runs = runs_of(hinted, monkeypatch)
+    unsure = predictor.uncertainty(photograph, guidance)
+    assert len(runs) == 1
+    assert unsure.mean() == pytest.approx(float(told.mean()), rel=1e-3)
+    predictor.samples(photograph, 3, guidance)
+    assert len(runs) == 2
+    prediction = predictor.predict(photograph, guidance)
+    assert prediction.entropy().mean() == pytest.approx(float(told.mean()), rel=1e-3)
+    predictor.paint(photograph, prediction)
+    assert len(runs) == 3  # colours and uncertainty out of one run
+
+
+def test_points_are_suggested_by_the_model_that_is_loaded(photograph, monkeypatch):
+    loads = []
+    real = painter.load_model
+    monkeypatch.setattr(painter, "load_model", lambda name: loads.append(name) or real(name))
+    calls._predictor.cache_clear()
+    first = deepcolor.suggest_hints(photograph, 2, device="cpu")
+    assert deepcolor.suggest_hints(photograph, 2, device="cpu") == first
+    deepcolor.colorize(photograph, device="cpu")
+    assert loads == ["lite.photos"]

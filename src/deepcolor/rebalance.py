@@ -34,8 +34,8 @@ class AbPrior:
         """Count the pixels of (B, 2, H, W) ab, in CIELAB units."""
         soft = self.quantizer.soft_encode(ab.to(self.quantizer.centres.device))
         self.total += torch.bincount(
-            soft.bins.flatten(), soft.weights.flatten().double(), self.quantizer.bins
-        ).cpu()
+            soft.bins.flatten().cpu(), soft.weights.flatten().cpu().double(), self.quantizer.bins
+        )
 
     def compute(self) -> Tensor:
         """The prior: (Q,) float32, summing to 1."""
@@ -63,22 +63,25 @@ def smooth_prior(counts: Tensor, quantizer: AbQuantizer) -> Tensor:
         (Q,) float32, summing to 1.
     """
     _check_size(counts, quantizer.bins)
-    distance = torch.cdist(quantizer.centres.double(), quantizer.centres.double())
+    centres = quantizer.centres.cpu().double()
+    distance = torch.cdist(centres, centres)
     kernel = torch.exp(-distance.square() / (2 * quantizer.sigma**2))
     kernel = kernel / kernel.sum(dim=0, keepdim=True)  # each bin spreads a mass of one
-    smoothed = kernel @ counts.double().to(kernel.device)
-    return (smoothed / smoothed.sum()).float()
+    smoothed = kernel @ counts.cpu().double()
+    return (smoothed / smoothed.sum()).float().to(counts.device)
 
 
-def rebalancing_weights(prior: Tensor, mix: float = MIX) -> Tensor:
+def rebalancing_weights(prior: Tensor, mix: float = MIX, targets: Tensor | None = None) -> Tensor:
     """Weight of each bin, rare colours first (Zhang et al. 2016, eq. 4).
 
-    w is proportional to 1 / ((1 - mix) p + mix / Q), scaled so that its mean under p is 1.
+    w is proportional to 1 / ((1 - mix) p + mix / Q), scaled so that its mean is 1.
 
     Args:
         prior: (Q,) probabilities, smoothed, summing to 1.
         mix: lambda, the share of the uniform distribution, in [0, 1]: 1 gives every bin weight 1,
             0 the full inverse, with p floored at 1e-6.
+        targets: (Q,) probabilities under which the mean is taken, those of what the weights are
+            for; the prior itself when None.
 
     Returns:
         (Q,) weights, positive.
@@ -90,10 +93,13 @@ def rebalancing_weights(prior: Tensor, mix: float = MIX) -> Tensor:
         )
     if not 0 <= mix <= 1:
         raise ValueError(f"mix must lie in [0, 1], got {mix}")
-    exact = prior.double()
+    if targets is not None:
+        _check_size(targets, len(prior))
+    exact = prior.cpu().double()  # no device of Apple's holds float64
     blend = (1 - mix) * exact + mix / len(prior)
     weights = 1 / (blend.clamp(min=PRIOR_FLOOR) if mix == 0 else blend)
-    return (weights / (exact * weights).sum()).to(prior.dtype)
+    mean = ((exact if targets is None else targets.cpu().double()) * weights).sum()
+    return (weights / mean).to(prior)
 
 
 def _check_size(values: Tensor, bins: int) -> None:

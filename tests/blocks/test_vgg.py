@@ -1,9 +1,14 @@
+import pooch
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
-from deepcolor.blocks.vgg import VGG_CHANNELS, VGGPyramid
+import deepcolor.blocks.vgg as vgg_module
+from deepcolor.blocks.vgg import VGG_CHANNELS, VGGPyramid, expected_preprocessing
+from deepcolor.models.dahl16 import Dahl16
+from deepcolor.models.hwang_zhou16 import HwangZhou16
+from deepcolor.weights import load_model, save_model
 
 HEAD = 1 / 4096  # of a classifier that is not looked at
 
@@ -82,7 +87,7 @@ def test_other_vggs_give_the_same_channels(name):
 def test_what_does_not_fit_is_refused(whole, tmp_path):
     with pytest.raises(ValueError, match="must be a VGG of timm"):
         VGGPyramid("resnet18", None, "caffe", frozen=True)
-    with pytest.raises(ValueError, match="preprocessing must be one of caffe, torchvision"):
+    with pytest.raises(ValueError, match="preprocessing must be one of auto, caffe, torchvision"):
         VGGPyramid("vgg16", None, "keras", frozen=True)
     with pytest.raises(FileNotFoundError, match="no such file"):
         VGGPyramid("vgg16", str(tmp_path / "none.pth"), "caffe", frozen=True)
@@ -96,3 +101,62 @@ def test_what_does_not_fit_is_refused(whole, tmp_path):
     torch.save(state, path)
     with pytest.raises(ValueError, match=r"do not fit vgg16_bn: .*; and [0-9]+ more"):
         VGGPyramid("vgg16_bn", str(path), "caffe", frozen=True)
+
+
+def convolutions(network) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in network.state_dict().items() if k.startswith("features.")}
+
+
+@pytest.mark.parametrize(
+    ("more", "metadata", "expected"),
+    [
+        ("classifier.6.weight", None, "torchvision"),  # as torchvision names it
+        ("pre_logits.fc1.weight", None, "torchvision"),  # as timm
+        ("head.fc.bias", {"format": "pt"}, "torchvision"),
+        ("classifier.6.weight", {"preprocessing": "caffe"}, "caffe"),
+        (None, {"preprocessing": "caffe"}, "caffe"),
+        (None, {"preprocessing": "torchvision"}, "torchvision"),
+    ],
+)
+def test_the_preprocessing_is_taken_from_the_file(whole, tmp_path, more, metadata, expected):
+    path = tmp_path / "vgg16.safetensors"
+    state = convolutions(whole) | ({} if more is None else {more: torch.zeros(3)})
+    save_file(state, path, metadata)
+    vgg = VGGPyramid("vgg16", str(path), "auto", frozen=True)
+    assert vgg.preprocessing == expected
+    same = VGGPyramid("vgg16", None, expected, frozen=True)
+    assert torch.equal(vgg.mean, same.mean)
+    assert torch.equal(vgg.std, same.std)
+
+
+@pytest.mark.parametrize("metadata", [None, {"preprocessing": "mine"}])
+def test_a_file_that_does_not_tell_its_preprocessing_is_refused(whole, tmp_path, metadata):
+    path = tmp_path / "vgg16.safetensors"
+    save_file(convolutions(whole), path, metadata)
+    with pytest.raises(ValueError, match=r"vgg16.safetensors does not tell .* say which"):
+        VGGPyramid("vgg16", str(path), "auto", frozen=True)
+    assert VGGPyramid("vgg16", str(path), "caffe", frozen=True).preprocessing == "caffe"
+
+
+def test_known_files_are_known_by_their_checksums(whole, tmp_path, monkeypatch):
+    path = tmp_path / "vgg16.pth"
+    torch.save(published(whole), path)
+    digest = pooch.file_hash(str(path))
+    assert expected_preprocessing(str(path)) == "torchvision"
+    monkeypatch.setattr(vgg_module, "FROM_CAFFE", (digest[:8],))
+    assert expected_preprocessing(str(path)) == "caffe"
+    monkeypatch.setattr(vgg_module, "NEITHER", (digest[:8],))
+    with pytest.raises(ValueError, match="neither as caffe"):
+        expected_preprocessing(str(path))
+
+
+@pytest.mark.parametrize("kind", [Dahl16, HwangZhou16])
+def test_what_a_file_says_stays_with_the_model(whole, tmp_path, kind):
+    path = tmp_path / "vgg16.safetensors"
+    save_file(convolutions(whole), path, {"preprocessing": "caffe"})
+    model = kind(encoder_weights=str(path)).eval()
+    again = load_model(save_model(model, tmp_path / "trained.safetensors"))
+    assert again.hparams["preprocessing"] == "caffe"
+    assert torch.equal(again.network.vgg.mean, model.network.vgg.mean)
+    plain = kind()
+    assert plain.hparams["preprocessing"] == plain.network.vgg.preprocessing == "caffe"

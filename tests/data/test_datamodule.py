@@ -1,11 +1,18 @@
 import shutil
+import tarfile
 
 import pytest
 import torch
 from lightning import Trainer
 from PIL import Image
 
-from deepcolor.data import ColorizationDataModule, Degradations, Degraded, PhotoFolder
+from deepcolor.data import (
+    ColorizationDataModule,
+    Degradations,
+    Degraded,
+    PhotoFolder,
+    open_photos,
+)
 from deepcolor.models.simple_cnn import SimpleCNN
 
 
@@ -95,32 +102,75 @@ def grey_copy(photo_folder, *names):
             image.convert("L").save(photo_folder / name)
 
 
-def test_grey_photographs_are_left_out_of_their_parts_and_reported(photo_folder, capsys, caplog):
+def test_grey_photographs_are_left_out_of_training_alone_and_reported(photo_folder, caplog):
     before = module(photo_folder)
-    grey_copy(photo_folder, "cat/00.jpg", "cat/02.jpg")
+    training = before.train_set.indices[:2]
+    judged = before.val_set.indices[0]
+    grey_copy(photo_folder, *(before.photos.keys[i] for i in (*training, judged)))
     with caplog.at_level("INFO"):
         data = module(photo_folder)
-    assert [data.photos.names.index(n) for n in data.left_out["grey"]] == [0, 1]
-    assert "2 of 12 photographs are grey or nearly grey" in caplog.text
-    assert "00.jpg" in caplog.text
-    for part in ("train_set", "val_set"):
-        kept = [i for i in getattr(before, part).indices if i not in (0, 1)]
-        assert getattr(data, part).indices == kept
+    assert {data.photos.names.index(n) for n in data.left_out["grey"]} == set(training)
+    assert "2 of 9 training photographs are grey or nearly grey" in caplog.text
+    assert before.photos.keys[training[0]] in caplog.text
+    assert data.train_set.indices == before.train_set.indices[2:]
+    assert data.val_set.indices == before.val_set.indices
     assert len(module(photo_folder, grey_below=0).train_set) == 9
 
 
 def test_a_folder_of_grey_photographs_is_refused(photo_folder):
     grey_copy(photo_folder, *(p.relative_to(photo_folder) for p in photo_folder.rglob("*.jpg")))
-    with pytest.raises(ValueError, match=r"12 of 12 .* grey.* grey_below=0 keeps all"):
+    with pytest.raises(ValueError, match=r"9 of 9 training .* grey.* grey_below=0 keeps all"):
         module(photo_folder)
     assert next(iter(module(photo_folder, grey_below=0).train_dataloader())).shape == (3, 3, 64, 64)
 
 
-def test_a_part_that_is_all_grey_is_refused(photo_folder):
+def test_a_part_that_cannot_be_decoded_is_refused(photo_folder):
     data = module(photo_folder, held_out=1)
-    grey_copy(photo_folder, data.photos.keys[data.val_set.indices[0]])
-    with pytest.raises(ValueError, match="among them all 1 of the part val"):
+    spoil(photo_folder, data.photos.keys[data.val_set.indices[0]])
+    with pytest.raises(ValueError, match="none of the 1 photographs of the part val can"):
         module(photo_folder, held_out=1)
+
+
+@pytest.mark.parametrize("grey_below", [0, 10])
+def test_a_limit_takes_the_first_photographs_of_the_source(photo_folder, grey_below):
+    data = module(photo_folder, limit=5, held_out=2, grey_below=grey_below)
+    assert sorted([*data.train_set.indices, *data.val_set.indices]) == list(range(5))
+    assert data.photos.keys == open_photos(photo_folder).keys[:5]
+    assert next(iter(data.train_dataloader())).shape == (3, 3, 64, 64)
+    assert len(module(photo_folder, limit=100).photos) == 12
+    with pytest.raises(ValueError, match="at least 1 photograph"):
+        module(photo_folder, limit=0)
+
+
+def test_labels_are_the_folders_of_the_photographs(photo_folder):
+    data = module(photo_folder, labels=True, batch_size=9)
+    assert data.classes == ["cat", "coffee"]
+    for loader, part in ((data.train_dataloader(), data.train_set), (data.val_dataloader(), None)):
+        rgb, labels = next(iter(loader))
+        assert rgb.dtype == torch.uint8
+        assert labels.dtype == torch.int64
+        if part is None:
+            names = [data.photos.keys[i] for i in data.val_set.indices]
+            assert labels.tolist() == [int(name.startswith("coffee")) for name in names]
+        else:
+            assert set(labels.tolist()) == {0, 1}
+
+
+def test_labels_of_archives_are_the_folders_within(photo_folder, tmp_path):
+    for shard, sources in enumerate((["cat", "coffee"], ["coffee"])):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as archive:
+            for source in sources:
+                archive.add(photo_folder / source, arcname=f"places/{source}")
+    data = module(tmp_path, labels=True)
+    assert data.classes == ["places/cat", "places/coffee"]
+
+
+def test_labels_that_cannot_be_are_refused(photo_folder):
+    shutil.move(photo_folder / "cat" / "00.jpg", photo_folder / "loose.jpg")
+    with pytest.raises(ValueError, match=r"1 of 12 photographs lie in none: .*loose\.jpg"):
+        module(photo_folder, labels=True)
+    with pytest.raises(ValueError, match="labels or what degrade gives, not both"):
+        module(photo_folder, labels=True, degrade=Degradations())
 
 
 def spoil(photo_folder, *names):

@@ -3,6 +3,7 @@ import os
 import pickle
 import tarfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,28 @@ def test_a_pipe_among_the_photographs_is_damage_and_no_wait(photo_folder):
     (index,) = [number for number, name in enumerate(photos.names) if name.endswith("pipe.jpg")]
     with pytest.raises(DamagedPhotoError, match=r"pipe\.jpg .*is a named pipe, not a file"):
         photos.picture(index)
+
+
+def test_opening_a_set_leaves_the_transform_that_its_owner_gave_it(photo_folder, archives):
+    for own in (open_photos(photo_folder), open_photos(archives)):
+        other = open_photos(own, transform=lambda image: image.size)
+        assert other[0] == (200, 160)
+        assert torch.is_tensor(own[0])
+        assert open_photos(own) is own
+        assert open_photos(other)[0] == (200, 160)
+
+
+def test_archives_are_closed_when_nobody_reads_them_any_more(archives):
+    photos = open_photos(archives / "cat.tar")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(photos.read, [0, 1, 2, 3, 4, 5] * 8))
+    (opened,) = photos._files.values()
+    os.fstat(opened)
+    photos.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened)
+    photos.read(0)
+    (opened,) = photos._files.values()
+    del photos
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened)

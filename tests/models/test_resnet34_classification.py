@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from deepcolor.inference import predict_logits
+from deepcolor.metrics import BinAccuracy
 from deepcolor.models.resnet34_classification import ResNet34Classification
 
 LITERAL = {"head_k": 3, "literal": True, "loss_every": 1, "temperature": 0.0}
@@ -123,3 +125,38 @@ def test_adam_is_the_reports(model):
     optimizer = model.configure_optimizers()
     assert type(optimizer) is torch.optim.Adam
     assert optimizer.defaults["lr"] == 1e-4
+
+
+class Oracle(nn.Module):
+    """Knows the bin of each pixel: it is written in the lightness."""
+
+    pointwise = True
+
+    def forward(self, grey: torch.Tensor, every: int = 1) -> torch.Tensor:
+        bins = (grey[:, 0, ::every, ::every] * 624).round().long()
+        return 50 * nn.functional.one_hot(bins, 625).movedim(-1, 1).float()
+
+
+@torch.no_grad()
+def test_the_logits_that_are_judged_are_of_the_whole_picture():
+    model = ResNet34Classification().eval()
+    model.network = Oracle()
+    bins = torch.randperm(625)[: 24 * 16].reshape(1, 24, 16)
+    luminance = (bins[:, None] * 100 / 624).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    accuracy = BinAccuracy(model.quantizer)
+    ab = model.quantizer.decode(bins)
+    accuracy.update(predict_logits(model, luminance, size=1536**0.5), ab)
+    assert accuracy.compute()["top1"] == 100
+
+
+@torch.no_grad()
+def test_a_3x3_head_is_averaged_over_squares_as_a_distribution():
+    model = ResNet34Classification(head_k=3).eval()
+    nn.init.normal_(model.network.head.weight, std=0.1)
+    luminance = torch.rand(1, 1, 32, 48) * 100
+    full = model.logits(luminance)
+    means = nn.functional.avg_pool2d(full.softmax(dim=1), 2)
+    assert torch.allclose(model.distribution(luminance), means, atol=1e-6)
+    mean_ab = nn.functional.avg_pool2d(model.decode(full, 1.0), 2)
+    assert torch.allclose(model.coarse_ab(luminance, temperature=1.0), mean_ab, atol=1e-2)
+    assert torch.allclose(model.coarse_ab(luminance), model.decode(means.log()), atol=1e-2)

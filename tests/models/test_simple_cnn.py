@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 import torch
 from torch import nn
@@ -78,7 +80,27 @@ def test_the_literal_relu_cannot_reach_dark_targets_and_tanh_can(photograph):
     assert final["tanh"] < 0.05
 
 
-@pytest.mark.parametrize("wrong", [{"last": "sigmoid"}, {"inputs": 2}])
+@torch.no_grad()
+def test_the_pairwise_loss_is_that_of_all_pairs_of_values():
+    model = SimpleCNN(regression="pairwise").eval()
+    luminance, ab = split_lab(rgb_to_lab(torch.rand(2, 3, 5, 6)))
+    output = torch.randn(2, 3, 5, 6)
+    want = 0.0
+    for have, truth in zip(output, model.encode_target(luminance, ab), strict=True):
+        pairs = [
+            ((a - b) - (c - d)).square()
+            for (a, c), (b, d) in combinations(zip(have.flatten(), truth.flatten(), strict=True), 2)
+        ]
+        want += float(sum(pairs)) / len(pairs) / 2
+    loss = model.regression_loss(output, luminance, ab)
+    assert float(loss["pairwise"]) == pytest.approx(want, rel=1e-4)
+    lighter = model.regression_loss(output + 0.3, luminance, ab)["pairwise"]
+    assert torch.allclose(lighter, loss["pairwise"], rtol=1e-4)
+    terms = model.loss(torch.full((1, 1, 8, 8), 50.0), torch.zeros(1, 2, 8, 8))
+    assert set(terms) == {"pairwise"}
+
+
+@pytest.mark.parametrize("wrong", [{"last": "sigmoid"}, {"inputs": 2}, {"regression": "l1"}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SimpleCNN(**wrong)

@@ -167,6 +167,22 @@ def test_the_command_caches_vectors_of_any_timm_backbone(photo_folder, tmp_path,
     cache.check(open_photos(photo_folder))
 
 
+def test_the_command_works_where_other_commands_would(photo_folder, tmp_path, weights, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(
+        "deepcolor.cli.features.choose_device", lambda name: chosen.append(name) or "cpu"
+    )
+    file = tmp_path / "vectors.safetensors"
+    start = (photo_folder, "-o", file, "--backbone", "resnet10t", "--weights", weights)
+    code, said = features(*start, "--workers", 0)
+    assert code == 0, said
+    assert chosen == ["auto"]
+    monkeypatch.undo()
+    code, said = features(*start, "--device", "abacus")
+    assert code == 2
+    assert "device 'abacus' is not available here" in said
+
+
 def test_the_command_says_what_it_cannot_cache(photo_folder, tmp_path, weights):
     recipes = {"lite": "deepcolor.models.lite.Lite", "none": ""}
     for name, kind in recipes.items():
@@ -190,3 +206,72 @@ def test_the_tag_is_known_without_a_classifier():
     model = Small(features="given")
     assert model.network.features is None
     assert model.vector_tag() == Small().network.features.tag
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lite", {}),
+        ("eccv16", {}),
+        ("simple_cnn", {}),
+        ("som_mlp", {}),
+        ("resnet34_classification", {}),
+        ("resnet34_classification", {"head_k": 3}),
+        ("hwang_zhou16", {"mode": "classification"}),
+    ],
+)
+def test_validation_runs_the_network_once(name, options):
+    model = create_model(name, **options).eval()
+    batch = pictures(2)
+    luminance, ab = model._lab(batch)
+    with torch.no_grad():
+        alone = sum(model.loss(luminance, ab).values())
+    runs = []
+    model.network.register_forward_hook(lambda *_: runs.append(1))
+    with torch.no_grad():
+        model.validation_step(batch, 0)
+    assert len(runs) == 1
+    assert torch.allclose(model.val_loss.compute(), alone, rtol=1e-5)
+    with torch.no_grad():
+        model.predict_step(batch, 0)
+        model.predict_step(batch, 0)
+    assert len(runs) == 3  # nothing is kept
+
+
+def test_validation_asks_the_classifier_once():
+    model = Small().eval()
+    runs = []
+    for network in (model.network, model.network.features):
+        network.register_forward_hook(lambda network, *_: runs.append(type(network).__name__))
+    with torch.no_grad():
+        model.validation_step(pictures(2), 0)
+    assert sorted(runs) == ["GlobalFeatures", "KoalarizationNetwork"]
+
+
+def test_no_float64_travels_to_a_device_that_has_none(monkeypatch):
+    """A stand-in for MPS: torch's meta device, which refuses what that one would."""
+    model = create_model("lite")
+    moved = []
+
+    class Mps:
+        type = "mps"
+
+    class There(torch.Tensor):
+        @property
+        def device(self):
+            return Mps()
+
+    def to_mps(tensor):
+        if tensor.dtype == torch.float64:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        moved.append(tensor.dtype)
+        return tensor.detach().clone().as_subclass(There) if not tensor.numel() else tensor
+
+    model._apply(to_mps)
+    assert moved
+    with torch.no_grad():
+        model.eval().validation_step(pictures(2), 0)  # the figures still count
+    assert model.val_auc.compute()["auc"] > 0
+    model.double()
+    assert model.network.head.weight.dtype == torch.float64  # as any module elsewhere
+    assert "val_auc" in dict(model.named_children())

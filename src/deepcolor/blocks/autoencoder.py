@@ -147,7 +147,10 @@ class ChromaCode:
 
 def _truncated_ycbcr(rgb: Tensor) -> Tensor:
     """The notebook's YCbCr, cut to whole numbers: (B, 3, H, W) in [0, 1] -> 0..255."""
-    red, green, blue = (BYTE * rgb).round().double().unbind(1)  # the bytes of the picture
+    whole = (BYTE * rgb).round()  # the bytes of the picture
+    whole = whole.cpu() if whole.device.type == "mps" else whole  # which has no float64
+    red, green, blue = whole.double().unbind(1)
     rows = [r * red + g * green + b * blue for r, g, b in NOTEBOOK_YCBCR]
-    offset = torch.tensor([0, CENTRE, CENTRE], dtype=torch.float64, device=rgb.device)
-    return (torch.stack(rows, dim=1) + offset[:, None, None]).floor().clamp(0, BYTE).float()
+    offset = torch.tensor([0, CENTRE, CENTRE], dtype=torch.float64, device=whole.device)
+    ycbcr = (torch.stack(rows, dim=1) + offset[:, None, None]).floor().clamp(0, BYTE)
+    return ycbcr.float().to(rgb.device)

@@ -179,13 +179,13 @@ class WholeMap(nn.Conv2d):
 
 
 class GlobalFeatures(nn.Module):
-    """A frozen classifier's answer to a whole grey picture: one vector a picture.
+    """A frozen classifier's answer to a grey picture: one vector, of its centre square.
 
     Never trained and always in evaluation mode, whatever mode the model around it is in.
 
     Args:
         name: a timm classifier.
-        side: of the square that pictures are brought to, in pixels.
+        side: that the centre square of pictures is brought to, in pixels.
         answer: "features", what the last layer reads, or "logits", before softmax.
         mean: subtracted from each of the three channels of the grey times `scale`.
         std: divides them afterwards.
@@ -235,9 +235,13 @@ class GlobalFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, grey: Tensor) -> Tensor:
-        """(B, 1, H, W) in [0, 1] of any size -> (B, width)."""
+        """(B, 1, H, W) in [0, 1] of any size, of which the centre square is seen -> (B, width)."""
+        height, width = grey.shape[-2:]
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
         grey = F.interpolate(
-            grey, size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=True
-        )
+            grey[..., top : top + square, left : left + square],
+            size=(self.side, self.side), mode="bilinear", align_corners=False, antialias=True,
+        )  # fmt: skip
         vector: Tensor = self.backbone((self.scale * grey - self.mean) / self.std)
         return vector

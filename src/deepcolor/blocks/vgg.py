@@ -1,17 +1,20 @@
 """The VGG networks (Simonyan and Zisserman 2015), read after each of their first four scales."""
 
+from pathlib import Path
 from typing import Any, Literal
 
+import pooch
 import timm
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import read_weights
 from deepcolor.blocks.fitting import misfits, told
 
-__all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid"]
+__all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid", "expected_preprocessing"]
 
-Preprocessing = Literal["caffe", "torchvision"]
+Preprocessing = Literal["auto", "caffe", "torchvision"]
 
 VGG_CHANNELS = (64, 128, 256, 512)  # conv1_2, conv2_2, conv3_3 and conv4_3 of VGG-16
 VGG_STRIDES = (1, 2, 4, 8)
@@ -21,6 +24,8 @@ NORMALIZATION = {  # mean and deviation of the three channels, on a scale of 0..
     # RGB: for weights of torchvision and timm
     "torchvision": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
+FROM_CAFFE = ("00b39a1b", "d01eb7cb")  # sha256 of Johnson's VGG-16 and 19, named as torchvision's
+NEITHER = ("88682ab5",)  # torchvision's VGG16_Weights.IMAGENET1K_FEATURES
 SMALL_HEAD = 1 / 4096  # timm builds the classifier even where it is thrown away: make it tiny
 
 
@@ -32,8 +37,12 @@ class VGGPyramid(nn.Module):
         weights: a .safetensors or .pth file of that network in timm's or torchvision's names,
             classifier or not; None leaves it random.
         preprocessing: what the weights expect: "caffe" 0..255 BGR less its mean, "torchvision"
-            0..1 RGB less its mean, divided by its deviation.
+            0..1 RGB less its mean, divided by its deviation. "auto" is what the file says, see
+            `expected_preprocessing`, and "caffe", as the sources, for random weights.
         frozen: neither trained nor in training mode, whatever the rest does.
+
+    Attributes:
+        preprocessing: "caffe" or "torchvision".
     """
 
     mean: Tensor
@@ -45,9 +54,10 @@ class VGGPyramid(nn.Module):
         super().__init__()
         if not name.startswith("vgg"):
             raise ValueError(f"the backbone must be a VGG of timm, such as vgg16, got {name!r}")
-        if preprocessing not in NORMALIZATION:
+        if preprocessing not in ("auto", *NORMALIZATION):
             raise ValueError(
-                f"preprocessing must be one of {', '.join(NORMALIZATION)}, got {preprocessing!r}"
+                f"preprocessing must be one of auto, {', '.join(NORMALIZATION)},"
+                f" got {preprocessing!r}"
             )
         self.backbone = timm.create_model(
             name,
@@ -61,6 +71,9 @@ class VGGPyramid(nn.Module):
         assert tuple(levels.reduction()) == VGG_STRIDES
         if weights is not None:
             _load(self.backbone, name, weights)
+        if preprocessing == "auto":
+            preprocessing = "caffe" if weights is None else expected_preprocessing(weights)
+        self.preprocessing = preprocessing
         mean, std = NORMALIZATION[preprocessing]
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
@@ -76,6 +89,42 @@ class VGGPyramid(nn.Module):
         """(B, 1, H, W) in [0, 1] -> conv1_2 (B, 64, H, W) to conv4_3 (B, 512, H/8, W/8)."""
         features: list[Tensor] = self.backbone((grey - self.mean) / self.std)
         return features
+
+
+def expected_preprocessing(file: str) -> Literal["caffe", "torchvision"]:
+    """What a file of VGG weights expects, from what it says or from whose file it is.
+
+    In this order: "preprocessing" in the metadata of a .safetensors file; the checksum of Johnson's
+    conversions of Caffe's weights; a classifier, named as torchvision or timm names it, or batch
+    normalization, which Caffe's networks lack.
+
+    Raises:
+        FileNotFoundError, ValueError: if it cannot be read, or cannot be known.
+    """
+    names = read_weights(file).keys()
+    said = None
+    if Path(file).suffix == ".safetensors":
+        with safe_open(file, "pt") as opened:
+            said = (opened.metadata() or {}).get("preprocessing")
+    if said in ("caffe", "torchvision"):
+        return "caffe" if said == "caffe" else "torchvision"
+    known = any(
+        name.startswith(("classifier.", "pre_logits.", "head.")) or name.endswith(".running_mean")
+        for name in names
+    )
+    if said is not None or not known:
+        raise ValueError(
+            f"{file} does not tell what its weights expect: it has neither torchvision's or timm's"
+            " classifier nor caffe or torchvision as preprocessing in its metadata; say which, as"
+            " the model's argument"
+        )
+    digest = pooch.file_hash(file)
+    if digest.startswith(NEITHER):
+        raise ValueError(
+            f"{file}: torchvision's vgg16_features expects RGB bytes less their mean, neither as"
+            " caffe (BGR) nor as torchvision; wanted: weights that classify, IMAGENET1K_V1"
+        )
+    return "caffe" if digest.startswith(FROM_CAFFE) else "torchvision"
 
 
 def _load(backbone: nn.Module, name: str, file: str) -> None:

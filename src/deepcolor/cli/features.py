@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import timm
-import torch
 import yaml
 
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.data import cache_vectors, open_photos
+from deepcolor.inference import choose_device
 from deepcolor.models import MODELS
 from deepcolor.models.families import GlobalVectorColorizer
 
@@ -68,10 +68,9 @@ def features(
     """Compute the vectors and write the cache; the arguments are those of the command."""
     if not output.endswith(".safetensors"):
         raise ValueError(f"{output}: caches of vectors end in .safetensors")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    where = choose_device(device)
     found = open_photos(photos)
-    made_by = classifier(recipe, backbone, weights).to(device)
+    made_by = classifier(recipe, backbone, weights).to(where)
     return cache_vectors(
         found, made_by, output, batch_size=batch_size, workers=workers, progress=True
     )

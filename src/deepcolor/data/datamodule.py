@@ -19,7 +19,7 @@ from deepcolor.data.features import VectorCache
 from deepcolor.data.filters import GREY_BELOW, cached_scan
 from deepcolor.data.parts import PhotoPart
 from deepcolor.data.sampling import EpochSampler, PartSampler, ResumableLoader
-from deepcolor.data.sources import open_photos
+from deepcolor.data.sources import FirstPhotos, folder_classes, open_photos
 from deepcolor.data.splits import PARTS, Split, listed_split, seeded_split
 from deepcolor.data.tables import ImageTable
 
@@ -47,10 +47,14 @@ class ColorizationDataModule(LightningDataModule):
         rotation: turn training pictures by up to so many degrees, either way.
         jitter: draw the interpolation of each training picture.
         degrade: show the network old photographs made of the training pictures.
-        grey_below: leave out photographs of less colourfulness (Hasler and Suesstrunk) than this;
-            0 keeps all.
+        grey_below: do not train on photographs of less colourfulness (Hasler and Suesstrunk) than
+            this; 0 trains on all. Validation and test keep theirs.
         vectors: file of their global vectors, by `deepcolor features`; batches are then (rgb,
             vector), for models made with features="given".
+        labels: whether batches are (rgb, label), for models that learn what pictures show: the
+            label is the number of the photograph's folder in `classes`.
+        limit: use the first so many photographs only, in the order of the source (of a folder, by
+            path); None uses all.
         shares: how often the photographs of a source (a tar's or a top folder's name) come an
             epoch: 1 for each source not named, 0.4 for four in ten, 2 for twice.
         seed: of the split, the order and the augmentations.
@@ -80,6 +84,8 @@ class ColorizationDataModule(LightningDataModule):
         degrade: Degradations | None = None,
         grey_below: float = GREY_BELOW,
         vectors: str | None = None,
+        labels: bool = False,
+        limit: int | None = None,
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
         order_seed: int | None = None,
@@ -90,6 +96,9 @@ class ColorizationDataModule(LightningDataModule):
             raise ValueError("held_out draws a split, lists gives one: name one of them")
         if degrade is not None and vectors is not None:
             raise ValueError("vectors are of clean photographs: degrade needs a live classifier")
+        if labels and (degrade is not None or vectors is not None):
+            other = "degrade" if vectors is None else "vectors"
+            raise ValueError(f"a batch holds labels or what {other} gives, not both: name one")
         if isinstance(path, (str, Path)):
             self.hparams["path"] = str(path)
         self.path = path
@@ -106,24 +115,29 @@ class ColorizationDataModule(LightningDataModule):
         self.vectors = vectors
         self.cache: VectorCache | None = None
         """Opened by `setup`; a model that takes vectors checks it against its classifier."""
+        self.labels = labels
+        self.classes: list[str] = []
+        """Folders that labels number; filled by `setup`."""
+        self.limit = limit
         self.shares = dict(shares or {})
         self.seed = seed
         self.order_seed = seed if order_seed is None else order_seed
         self.photos: PhotoSet | None = None
         self._opened: PhotoSet | None = None
         self.left_out: dict[str, list[str]] = {"grey": [], "damaged": []}
-        """Names of photographs that are not used, by reason; filled by `setup`."""
+        """Names of photographs that are not used, by reason: grey ones not in training, damaged
+        ones nowhere; filled by `setup`."""
 
     def prepare_data(self) -> None:
         """Look for grey photographs once a machine; `setup` then finds the figures in the cache."""
         if self.grey_below > 0:
-            self._opened = open_photos(self.path)  # which takes a while for large archives
+            self._opened = self._open()  # which takes a while for large archives
             cached_scan(self._opened)
 
     def setup(self, stage: str | None = None) -> None:
         if self.photos is not None:  # the same for each stage
             return
-        photos = open_photos(self.path) if self._opened is None else self._opened
+        photos = self._open() if self._opened is None else self._opened
         unknown = set(self.shares) - set(photos.sources)
         if unknown:
             raise ValueError(
@@ -140,6 +154,9 @@ class ColorizationDataModule(LightningDataModule):
         if self.vectors is not None:
             self.cache = VectorCache(self.vectors)
             self.cache.check(photos)
+        labels = None
+        if self.labels:
+            self.classes, labels = folder_classes(photos)
         self.damaged = torch.zeros(len(photos), dtype=torch.uint8)
         self.damaged.share_memory_()  # type: ignore[no-untyped-call]
         if self.grey_below > 0:
@@ -150,10 +167,10 @@ class ColorizationDataModule(LightningDataModule):
             photos, split.train, self.transform, self.damaged,
             # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
             # photograph was decoded small.
-            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade, self.cache,
+            math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade, self.cache, labels,
         )  # fmt: skip
         self.val_set, self.test_set = (
-            PhotoPart(photos, part, upright, self.damaged, eager, vectors=self.cache)
+            PhotoPart(photos, part, upright, self.damaged, eager, vectors=self.cache, labels=labels)
             for part in (split.val, split.test)
         )
         self.training_weights = [self.shares.get(photos.sources[i], 1.0) for i in split.train]
@@ -163,10 +180,16 @@ class ColorizationDataModule(LightningDataModule):
     def _place(self) -> str:
         return str(self.path) if isinstance(self.path, (str, Path)) else type(self.path).__name__
 
+    def _open(self) -> PhotoSet:
+        photos = open_photos(self.path)
+        return photos if self.limit is None else FirstPhotos(photos, self.limit)
+
     def _filtered(self, photos: PhotoSet, split: Split) -> Split:
-        """The split without grey and damaged photographs, reported."""
+        """The split without damaged photographs, and training without grey ones, reported."""
         colours = cached_scan(photos)
-        damaged, grey = np.isnan(colours), colours < self.grey_below
+        damaged, training = np.isnan(colours), np.zeros(len(photos), dtype=bool)
+        training[split.train] = True
+        grey = training & (colours < self.grey_below)
         self.damaged[torch.from_numpy(damaged)] = 1
         self.left_out = {
             reason: [photos.names[i] for i in which.nonzero()[0]]
@@ -181,11 +204,11 @@ class ColorizationDataModule(LightningDataModule):
                     f" first: {error}"
                 ) from error
         told = (
-            f"{self._place}: {int(grey.sum())} of {len(photos)} photographs are grey or nearly"
-            f" grey (colourfulness below {self.grey_below:g})"
+            f"{self._place}: {int(grey.sum())} of {len(split.train)} training photographs are grey"
+            f" or nearly grey (colourfulness below {self.grey_below:g})"
         )
         useless = grey | damaged
-        if useless.all():
+        if useless[split.train].all():
             raise ValueError(f"{told}: nothing is left to learn from; grey_below=0 keeps all")
         if grey.any():
             rank_zero_info(f"{told} and left out: {shortened(self.left_out['grey'])}")
@@ -193,8 +216,8 @@ class ColorizationDataModule(LightningDataModule):
         for part, indices in kept.items():
             if getattr(split, part) and not indices:
                 raise ValueError(
-                    f"{told}, among them all {len(getattr(split, part))} of the part {part}; give"
-                    " another seed, larger shares, or grey_below=0 to keep all"
+                    f"{self._place}: none of the {len(getattr(split, part))} photographs of the"
+                    f" part {part} can be decoded; give another seed or larger shares"
                 )
         return Split(**kept)
 

@@ -1,10 +1,11 @@
 """Photographs to train on: what every source of them shares, folders and lists of files."""
 
 import io
+import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -55,9 +56,18 @@ class PhotoSet(Dataset[Tensor], ABC):
     def read(self, index: int) -> bytes:
         """The encoded photograph."""
 
+    def folder(self, index: int) -> str:
+        """The folder that holds the photograph within its source, / between folders; or ""."""
+        parent = PurePosixPath(self.keys[index]).parent.as_posix()
+        return "" if parent == "." else parent
+
     def stamp(self, index: int) -> str | None:
         """What changes when the photograph does, for caches; None keeps it out of them."""
         return None
+
+    def checksum(self, index: int) -> int:
+        """Of the photograph's bytes: 32 bits."""
+        return zlib.crc32(self.read(index))
 
     def picture(self, index: int, least: int | None = None) -> Image.Image:
         """The photograph, upright and in RGB.

@@ -7,8 +7,8 @@ another backbone, preprocessing or weights are refused.
 
 A vector is that of the whole photograph: its centre square, at the classifier's own side. Training
 crops show the network a part of that; the vector still says what the photograph is of, which is
-what it is there for. Validation pictures are that square, so that live vectors agree with cached
-ones up to their resolution.
+what it is there for. A live classifier sees the centre square of what the network sees, so that its
+vector of a whole photograph agrees with the cached one up to the resolution.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ import json
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,7 +72,7 @@ class _Views(Dataset[tuple[int, Tensor]]):
             rgb = self.transform(self.photos.picture(index, 2 * self.side))
         except DamagedPhotoError:  # training skips it: its vector, of a black picture, is not used
             return DAMAGED, torch.zeros(3, self.side, self.side, dtype=torch.uint8)
-        return zlib.crc32(self.photos.read(index)), rgb
+        return self.photos.checksum(index), rgb
 
 
 class _Layout:
@@ -288,7 +287,7 @@ class VectorCache:
         for index in range(0, len(photos), math.ceil(len(photos) / SAMPLED)):
             key = photos.keys[index]
             kept = self._maps["checksums"][self.rows[key]]
-            if kept != DAMAGED and zlib.crc32(photos.read(index)) != kept:
+            if kept != DAMAGED and photos.checksum(index) != kept:
                 raise CacheError(f"{self.file} is stale: {key} has changed since; {AGAIN}")
 
     def vector(self, key: str) -> Tensor:

@@ -19,7 +19,7 @@ __all__ = ["PhotoPart"]
 LONGEST_RUN = 100  # damaged photographs in a row, drawn at random: more say that all are
 
 
-Item: TypeAlias = Tensor | Degraded | tuple[Tensor, Tensor]
+Item: TypeAlias = Tensor | Degraded | tuple[Tensor, Tensor] | tuple[Tensor, int]
 
 
 class PhotoPart(Dataset[Item]):
@@ -36,6 +36,7 @@ class PhotoPart(Dataset[Item]):
         least: side in pixels below which photographs are not decoded smaller.
         degradations: of what the network sees; None gives the photograph alone.
         vectors: of the photographs; with it an item is (rgb, vector).
+        labels: one a photograph of the source; with them an item is (rgb, label).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class PhotoPart(Dataset[Item]):
         least: int | None = None,
         degradations: Degradations | None = None,
         vectors: VectorCache | None = None,
+        labels: Sequence[int] | None = None,
     ) -> None:
         self.photos = photos
         self.indices = list(indices)
@@ -55,6 +57,7 @@ class PhotoPart(Dataset[Item]):
         self.least = least
         self.degradations = degradations
         self.vectors = vectors
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -73,6 +76,8 @@ class PhotoPart(Dataset[Item]):
             rgb: Tensor = self.transform(image)
             if self.vectors is not None:
                 return rgb, self.vectors.vector(self.photos.keys[index])
+            if self.labels is not None:
+                return rgb, self.labels[index]
             return rgb if self.degradations is None else Degraded(rgb, self.degradations(rgb))
 
     def name(self, place: int) -> str | None:

@@ -87,8 +87,23 @@ class TarPhotos(PhotoSet):
             )
         key = (os.getpid(), number)  # a forked worker opens its own
         if key not in self._files:
-            self._files[key] = os.open(self.archives[number], os.O_RDONLY)
+            opened = os.open(self.archives[number], os.O_RDONLY)
+            if self._files.setdefault(key, opened) != opened:  # another thread was first
+                os.close(opened)
         return os.pread(self._files[key], size, offset)
+
+    def close(self) -> None:
+        """Close the archives that this process has open; reading opens them again."""
+        for process, number in list(self._files):
+            if process == os.getpid():
+                os.close(self._files.pop((process, number)))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_files"):  # not if there was nothing to open
+            self.close()
+
+    def folder(self, index: int) -> str:
+        return self.keys[index].partition(":")[2].rpartition("/")[0]
 
     def stamp(self, index: int) -> str:
         return self._stamps[index]

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -73,11 +74,22 @@ def has_less_memory(device: torch.device) -> bool:
 
 
 def copy_on_cpu(model: Colorizer) -> Colorizer:
-    """A copy of a model on the CPU, which takes no memory of the device that the model is on."""
-    there: dict[int, Tensor] = {}
-    for parameter in model.parameters():
-        moved = parameter.detach().to("cpu", copy=True)
-        there[id(parameter)] = nn.Parameter(moved, parameter.requires_grad)
-    for buffer in model.buffers():
-        there[id(buffer)] = buffer.detach().to("cpu", copy=True)
-    return copy.deepcopy(model, there)
+    """A copy of a model on the CPU, kept until the weights change.
+
+    It takes no memory of the device that the model is on: each tensor is moved before the copy.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    state = [(id(tensor), tensor._version) for tensor in tensors]
+    kept = _COPIES.get(model)
+    if kept is None or kept[0] != state:
+        moved: dict[int, Tensor] = {}
+        for tensor in tensors:
+            there = tensor.detach().to("cpu", copy=True)
+            if isinstance(tensor, nn.Parameter):
+                there = nn.Parameter(there, tensor.requires_grad)
+            moved[id(tensor)] = there
+        kept = _COPIES[model] = (state, copy.deepcopy(model, moved))
+    return kept[1]
+
+
+_COPIES: WeakKeyDictionary[Colorizer, tuple[list[tuple[int, int]], Colorizer]] = WeakKeyDictionary()

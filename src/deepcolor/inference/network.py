@@ -156,7 +156,7 @@ def predict_logits(
         size: side that the network works at; the model's own when None.
 
     Returns:
-        (B, Q, h, w), on the network's own grid over the whole picture, or finer.
+        (B, Q, h, w), on the network's own grid over the whole picture.
     """
     full = (luminance.shape[-2], luminance.shape[-1])
 

@@ -35,10 +35,8 @@ def most_useful(
     rows, columns = (torch.arange(step // 2, side, step) for side in grid)
     at = torch.cartesian_prod(rows, columns)  # (N, 2)
     among = (at[:, 0] * grid[1] + at[:, 1]).to(logits.device)
-    finer = logits.shape[-1] // grid[1]
-    coarse = logits[0, :, finer // 2 :: finer, finer // 2 :: finer].flatten(1)
 
-    variance = _variance(coarse[:, among], prediction.centres)
+    variance = _variance(logits[0].flatten(1)[:, among], prediction.centres)
     covariance, unheard = _covariance(places[among], variance, noise)
     if hints is not None:
         mask = hints.resized(grid).mask[0, 0][at[:, 0], at[:, 1]]

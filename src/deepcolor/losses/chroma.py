@@ -12,6 +12,7 @@ from deepcolor.quantize import AbQuantizer, SoftBins
 __all__ = ["chroma_huber", "chroma_mse", "colourful", "combined_chroma_loss", "soft_cross_entropy"]
 
 AB_SCALE = 110.0  # regression losses measure ab / 110, as Zhang et al. 2017 scale it
+DELTA = 1 / AB_SCALE  # where the Huber loss of Zhang et al. 2017 bends: at 1 CIELAB unit
 NON_GREY = 5.0  # a picture with no |a| or |b| above this teaches only grey; Zhang's training code
 
 
@@ -37,20 +38,22 @@ def chroma_mse(predicted: Tensor, ab: Tensor) -> Tensor:
     return F.mse_loss(predicted.float() / AB_SCALE, ab.float() / AB_SCALE)
 
 
-def chroma_huber(predicted: Tensor, ab: Tensor, delta: float = 1.0) -> Tensor:
-    """Huber loss of ab / 110: the sum of both channels, averaged over pixels (Zhang et al. 2017).
+def chroma_huber(predicted: Tensor, ab: Tensor, delta: float = DELTA) -> Tensor:
+    """Huber loss of ab / 110: the sum of both channels, averaged over pixels.
+
+    As the training code of Zhang et al. 2017: divided by delta, so that its slope is 1 beyond.
 
     Args:
         predicted: (B, 2, H, W), in CIELAB units.
         ab: (B, 2, H, W), the truth.
-        delta: where the square turns into a line, on the scale of ab / 110.
+        delta: where the square turns into a line, on the scale of ab / 110, above 0.
 
     Returns:
         A scalar.
     """
     _check_same(predicted, ab)
-    # F.huber_loss averages over the channels too: twice that is their sum.
-    return 2 * F.huber_loss(predicted.float() / AB_SCALE, ab.float() / AB_SCALE, delta=delta)
+    # The mean over the channels too: twice that is their sum.
+    return 2 * F.smooth_l1_loss(predicted.float() / AB_SCALE, ab.float() / AB_SCALE, beta=delta)
 
 
 def colourful(ab: Tensor, threshold: float = NON_GREY) -> Tensor:

@@ -2,19 +2,21 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
+from deepcolor.models.once import asked_once
 from deepcolor.models.prediction import ChromaPrediction, Prediction
 
 __all__ = ["Colorizer"]
@@ -58,6 +60,17 @@ class Colorizer(LightningModule, ABC):
         self.val_ciede2000 = CIEDE2000()
         self.val_colourfulness = Colourfulness()
         self.true_colourfulness = Colourfulness()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Colorizer":
+        """As `Module._apply`, which moves; but figures count in float64, which MPS has not."""
+        modules = self._modules
+        if fn(torch.empty(0)).device.type == "mps":
+            self._modules = {k: m for k, m in modules.items() if not isinstance(m, Metric)}
+        try:
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        finally:
+            self._modules = modules
+        return self
 
     @abstractmethod
     def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
@@ -208,15 +221,24 @@ class Colorizer(LightningModule, ABC):
     def _measure(self, batch: Tensor | Sequence[Any], stage: str) -> None:
         truth = self._rgb(batch)
         luminance, ab = split_lab(rgb_to_lab(truth))
-        rgb = self._colour(luminance, **self.forward_extras(batch))
-        terms = self.loss(luminance, ab, **self.loss_extras(batch))
+        with ExitStack() as once:
+            for network in self.networks():
+                once.enter_context(asked_once(network))
+            rgb = self._colour(luminance, **self.forward_extras(batch))
+            terms = self.loss(luminance, ab, **self.loss_extras(batch))
         total = torch.stack(list(terms.values())).sum()
+        home = self.val_auc.device  # the CPU beside MPS
+        rgb, truth, total = rgb.to(home), truth.to(home), total.to(home)
         self.val_loss.update(total.expand(len(truth)))  # once a picture
         self.val_psnr.update(psnr(rgb, truth))
         self.val_auc.update(rgb, truth)
         self.val_ciede2000.update(rgb, truth)
         self.val_colourfulness.update(rgb)
         self.true_colourfulness.update(truth)
+
+    def networks(self) -> list[nn.Module]:
+        """What takes time: validation asks each of them once a batch."""
+        return [self.network]
 
     def _log_figures(self, stage: str) -> None:
         figures = {f"{stage}/{k}": v for k, v in self.val_auc.compute().items()}

@@ -14,7 +14,7 @@ from deepcolor.models.base import Colorizer
 from deepcolor.models.loaders import plain_loader
 from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
-from deepcolor.rebalance import AbPrior, rebalancing_weights
+from deepcolor.rebalance import AbPrior, rebalancing_weights, smooth_prior
 
 __all__ = ["ClassificationColorizer"]
 
@@ -32,8 +32,9 @@ class ClassificationColorizer(Colorizer):
         lr: learning rate.
         weight_decay: of AdamW.
 
-    The prior is measured on the first 2,048 training pictures when training starts, and kept in
-    Lightning checkpoints; until then all bins count alike.
+    The prior is the mean of the targets that the loss is given. It is measured on the first 2,048
+    training pictures when training starts, and kept in Lightning checkpoints; until then all bins
+    count alike.
     """
 
     prior: Tensor
@@ -70,8 +71,19 @@ class ClassificationColorizer(Colorizer):
         """True ab at the size of the logits: the mean over each logit's area."""
         return F.interpolate(ab, size=size, mode="area")
 
+    def counted(self, ab: Tensor) -> Tensor:
+        """Which pictures the loss learns from, those with colour: (B, 2, H, W) ab -> (B,) bool."""
+        return colourful(ab)
+
+    def class_weights(self) -> Tensor:
+        """Weight of each bin in the loss: (Q,), of mean 1 over the targets that were measured."""
+        smoothed = self.prior
+        if self.quantizer.neighbours == 1:  # targets of several bins are smooth already
+            smoothed = smooth_prior(self.prior, self.quantizer)
+        return rebalancing_weights(smoothed, self.mix, targets=self.prior)
+
     def coarse_logits(self, luminance: Tensor) -> Tensor:
-        """Logits that a prediction holds: (B, Q, H / grain, W / grain), or finer."""
+        """Logits that a prediction holds: (B, Q, H / grain, W / grain)."""
         return self.logits(luminance)
 
     def predict(
@@ -84,7 +96,7 @@ class ClassificationColorizer(Colorizer):
         return self.prediction(luminance, self.coarse_logits(luminance))
 
     def prediction(self, luminance: Tensor, logits: Tensor) -> BinPrediction:
-        """What logits mean: (B, 1, H, W) L and (B, Q, h, w), squares of `grain` pixels or finer."""
+        """What logits mean: (B, 1, H, W) L and (B, Q, H / grain, W / grain)."""
         return BinPrediction(
             model=type(self).__name__,
             luminance=F.avg_pool2d(luminance, self.grain),
@@ -106,8 +118,8 @@ class ClassificationColorizer(Colorizer):
         """Of (B, Q, h, w) logits and (B, 2, H, W) true ab, rebalanced; grey pictures left out."""
         small = self.reduce(ab, (logits.shape[-2], logits.shape[-1]))
         target = self.quantizer.soft_encode(small)
-        weights = rebalancing_weights(self.prior, self.mix)
-        return soft_cross_entropy(logits, target, weights, colourful(ab))
+        weights = None if self.mix == 1 else self.class_weights()
+        return soft_cross_entropy(logits, target, weights, self.counted(ab))
 
     def on_train_start(self) -> None:
         """Measure the prior on the training pictures, unless a checkpoint brought it."""
@@ -123,17 +135,17 @@ class ClassificationColorizer(Colorizer):
 
     @torch.no_grad()
     def measure_prior(self, loader: "DataLoader[Tensor]") -> Tensor:
-        """The ab prior of a loader's pictures, as the loss sees them: (Q,), summing to 1."""
+        """Mean target of the pixels that the loss would see of a loader: (Q,), summing to 1."""
         prior = AbPrior(self.quantizer)
         seen = 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(PRIOR_SEED)
             for batch in plain_loader(loader):
-                luminance, ab = self._lab(batch)
-                height, width = (max(1, side // 4) for side in luminance.shape[-2:])
-                small = F.interpolate(ab[colourful(ab)], size=(height, width), mode="area")
-                if len(small):
-                    prior.update(small)
+                _, ab = self._lab(batch)
+                height, width = (max(1, side // self.grain) for side in ab.shape[-2:])
+                counted = ab[self.counted(ab)]
+                if len(counted):
+                    prior.update(self.reduce(counted, (height, width)))
                 seen += len(ab)
                 if seen >= PRIOR_PICTURES:
                     break

@@ -131,7 +131,8 @@ class Dahl16(RegressionColorizer):
         mode: "residual", or "hyper" for the earlier hypercolumns.
         optimizer: "adam" or "adadelta"; the source does not fix it.
         backbone: a VGG of timm.
-        preprocessing: what the backbone's weights expect; see VGGPyramid.
+        preprocessing: what the backbone's weights expect: "caffe", "torchvision", or "auto", what
+            their file says; see VGGPyramid.
         lr: of the optimizer.
         weight_decay: of the optimizer.
         encoder_weights: a .pth file of ImageNet weights for the backbone; None starts from random
@@ -147,7 +148,7 @@ class Dahl16(RegressionColorizer):
         mode: Literal["residual", "hyper"] = "residual",
         optimizer: Literal["adam", "adadelta"] = "adam",
         backbone: str = "vgg16",
-        preprocessing: Preprocessing = "caffe",
+        preprocessing: Preprocessing = "auto",
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         encoder_weights: str | None = None,
@@ -161,6 +162,7 @@ class Dahl16(RegressionColorizer):
         self.save_hyperparameters(ignore="encoder_weights")
         self.optimizer = optimizer
         vgg = VGGPyramid(backbone, encoder_weights, preprocessing, frozen=True)
+        self.hparams["preprocessing"] = vgg.preprocessing  # for who loads without the file
         self.network = NETWORKS[mode](vgg)
 
     def chroma(self, luminance: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import lightness_to_grey
@@ -224,6 +224,10 @@ class GlobalVectorColorizer(RegressionColorizer):
         """As `Colorizer.loss`; `vector` is (B, width), computed when None."""
         self.check_input(luminance)
         return self.regression_loss(self.chroma(luminance, vector), luminance, ab)
+
+    def networks(self) -> list[nn.Module]:
+        features = self.network.features
+        return [self.network, *([features] if isinstance(features, nn.Module) else [])]
 
     def forward_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
         if isinstance(batch, Tensor) or len(batch) < 2:

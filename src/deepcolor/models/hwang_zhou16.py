@@ -64,7 +64,8 @@ class HwangZhou16(RegressionColorizer):
         temperature: of the annealed mean of the bins, in [0, 1]: 0 the mode, 1 the mean.
         upsampling: "bilinear" or "nearest".
         backbone: a VGG of timm.
-        preprocessing: what the backbone's weights expect; see VGGPyramid.
+        preprocessing: what the backbone's weights expect: "caffe", "torchvision", or "auto", what
+            their file says; see VGGPyramid.
         freeze_encoder: leave the backbone as it is.
         lr: of Adam, 1e-3 to 1e-4.
         weight_decay: of Adam.
@@ -83,7 +84,7 @@ class HwangZhou16(RegressionColorizer):
         temperature: float = 0.3,
         upsampling: Literal["bilinear", "nearest"] = "bilinear",
         backbone: str = "vgg16",
-        preprocessing: Preprocessing = "caffe",
+        preprocessing: Preprocessing = "auto",
         freeze_encoder: bool = False,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
@@ -105,6 +106,7 @@ class HwangZhou16(RegressionColorizer):
         self.low, self.high = float(low), float(high)
         self.temperature = temperature
         vgg = VGGPyramid(backbone, encoder_weights, preprocessing, frozen=freeze_encoder)
+        self.hparams["preprocessing"] = vgg.preprocessing  # for who loads without the file
         self.network = HwangZhou16Network(2 * BINS if self.classifies else 2, vgg, upsampling)
 
     def chroma(self, luminance: Tensor) -> Tensor:

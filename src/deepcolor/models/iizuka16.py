@@ -113,8 +113,9 @@ class Iizuka16Network(nn.Module):
 class Iizuka16(RegressionColorizer):
     """Global and local features joined: 42,353,839 parameters with 205 classes and no norm.
 
-    Batches are RGB, or (rgb, labels) with labels (B,) of whole numbers when there are classes.
-    The gradient of the class loss reaches the shared layers, not those that colour.
+    Batches are RGB, or (rgb, labels) with labels (B,) of whole numbers when there are classes, as
+    `ColorizationDataModule(labels=True)` gives them. The gradient of the class loss reaches the
+    shared layers, not those that colour.
 
     Args:
         classes: of the scenes that training labels name: 205 in the paper (Places). None has no
@@ -157,6 +158,20 @@ class Iizuka16(RegressionColorizer):
         self.local = local
         self.grey_mean = grey_mean
         self.network = Iizuka16Network(classes, norm)
+
+    def setup(self, stage: str) -> None:
+        """Refuse labels of another number of classes, before the first of them is used.
+
+        Raises:
+            ValueError: naming both; from a data module that has `labels`.
+        """
+        data: Any = getattr(self.trainer, "datamodule", None)
+        named = len(data.classes) if getattr(data, "labels", False) else 0
+        if self.classes is not None and named and named != self.classes:
+            raise ValueError(
+                f"Iizuka16(classes={self.classes}) does not fit the labels: {data.path} has {named}"
+                f" folders; give classes={named}"
+            )
 
     def answer(self, luminance: Tensor) -> Answer:
         """Chroma and scene scores for (B, 1, H, W) L in [0, 100]."""

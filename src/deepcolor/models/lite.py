@@ -208,7 +208,7 @@ class Lite(ClassificationColorizer):
         places = self.network.hints.places(self._small(luminance), features)
         corrected = self.network.hints(self.decode(logits), hints, places)
         truth = self.reduce(ab, (corrected.shape[-2], corrected.shape[-1]))
-        return chroma_huber(corrected, truth, HUBER_DELTA)
+        return HUBER_DELTA * chroma_huber(corrected, truth, HUBER_DELTA)  # a plain Huber loss
 
     def on_train_start(self) -> None:
         """As the family's; the prior is not measured where the cross-entropy is not trained."""

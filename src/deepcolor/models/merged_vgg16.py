@@ -19,6 +19,7 @@ from deepcolor.blocks.autoencoder import (
     conv_encoder,
 )
 from deepcolor.blocks.backbones import CAFFE_MEAN, IMAGENET_MEAN, IMAGENET_STD, GlobalFeatures
+from deepcolor.blocks.vgg import expected_preprocessing
 from deepcolor.models.families import GlobalVectorColorizer
 
 __all__ = ["MergedVGG16"]
@@ -79,7 +80,8 @@ class MergedVGG16(GlobalVectorColorizer):
         features: "live" holds VGG16; "given" does not, and needs vectors (see
             `GlobalVectorColorizer`).
         preprocess: what VGG16's weights expect: "caffe", Keras' (BGR, 0..255, mean subtracted), or
-            "imagenet", torchvision's and timm's (RGB, mean and deviation).
+            "imagenet", torchvision's and timm's (RGB, mean and deviation). "auto" is what their
+            file says, or the cache that vectors are given from; for random weights "caffe".
         center: with "ycbcr": (Cb - 128, Cr - 128) / 128 out.
         legacy_truncate: with "ycbcr": cut Y, Cb and Cr to whole numbers.
         keras_padding: pad right and below alone at stride 2, as Keras does.
@@ -100,7 +102,7 @@ class MergedVGG16(GlobalVectorColorizer):
         head: Literal["described", "literal"] = "described",
         decoder: Literal["code", "table"] = "code",
         features: Literal["live", "given"] = "live",
-        preprocess: Literal["caffe", "imagenet"] = "caffe",
+        preprocess: Literal["auto", "caffe", "imagenet"] = "auto",
         center: bool = False,
         legacy_truncate: bool = False,
         keras_padding: bool = False,
@@ -114,16 +116,32 @@ class MergedVGG16(GlobalVectorColorizer):
         for name, value, known in (
             ("head", head, ("described", "literal")),
             ("decoder", decoder, tuple(DECODERS)),
-            ("preprocess", preprocess, ("caffe", "imagenet")),
+            ("preprocess", preprocess, ("auto", "caffe", "imagenet")),
         ):
             if value not in known:
                 raise ValueError(f"{name} must be {' or '.join(known)}, got {value!r}")
-        self.preprocess = preprocess
+        self.preprocess: Literal["auto", "caffe", "imagenet"] = preprocess
         vgg16 = self.classifier(features, encoder_weights)
+        if vgg16 is not None and self.preprocess == "auto":
+            self._settle("caffe")
         self.network = MergedVGG16Network(head, DECODERS[decoder], keras_padding, vgg16)
 
     def make_classifier(self, weights: str | None) -> GlobalFeatures:
-        return make_vgg16(self.preprocess, weights)
+        if self.preprocess == "auto" and weights is not None:
+            caffe = expected_preprocessing(weights) == "caffe"
+            self._settle("caffe" if caffe else "imagenet")
+        return make_vgg16("imagenet" if self.preprocess == "imagenet" else "caffe", weights)
+
+    def _settle(self, preprocess: Literal["caffe", "imagenet"]) -> None:
+        self.preprocess = self.hparams["preprocess"] = preprocess  # for who loads without the file
+
+    def setup(self, stage: str) -> None:
+        cache = getattr(getattr(self.trainer, "datamodule", None), "cache", None)
+        if self.preprocess == "auto" and cache is not None and self.network.features is None:
+            with torch.device("meta"):
+                imagenet = make_vgg16("imagenet").tag
+            self._settle("imagenet" if cache.tag == imagenet else "caffe")
+        super().setup(stage)
 
     def fused(self, luminance: Tensor, vector: Tensor) -> Tensor:
         output: Tensor = self.network(self.code.grey(luminance), vector)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from deepcolor.blocks.hints import HintSpread, Places
@@ -128,15 +127,15 @@ class Prediction(ABC):
 
     def cropped(self, rows: int, columns: int) -> "Prediction":
         """The first rows and columns of the grid: what lies beyond was padding."""
-        return self._on_grid(lambda x, finer: x[..., : rows * finer, : columns * finer])
+        return self._on_grid(lambda x: x[..., :rows, :columns])
 
-    def _on_grid(self, change: Callable[[Tensor, int], Tensor]) -> "Prediction":
-        """The same change for all maps; it gets each map, and its squares a square of the grid."""
+    def _on_grid(self, change: Callable[[Tensor], Tensor]) -> "Prediction":
+        """The same change for all maps."""
         changed: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor) and value.ndim == 4:
-                changed[field.name] = change(value, value.shape[-1] // self.grid[1])
+                changed[field.name] = change(value)
         return replace(self, **changed)
 
     def _without_distribution(self, wanted: str) -> TypeError:
@@ -167,7 +166,7 @@ class DecodedPrediction(Prediction):
     """Of a model whose answer means different chroma at different temperatures.
 
     Attributes:
-        output: (B, C, f h, f w), the network's answer, f squares a square of the grid.
+        output: (B, C, h, w), the network's answer.
         decode: output, luminance on its grid and a temperature or None -> ab on that grid.
     """
 
@@ -175,11 +174,7 @@ class DecodedPrediction(Prediction):
     decode: Callable[[Tensor, Tensor, float | None], Tensor]
 
     def ab(self, temperature: float | None = None) -> Tensor:
-        return self._pooled(self.decode(self.output, self.luminance, temperature)).float()
-
-    def _pooled(self, x: Tensor) -> Tensor:
-        finer = x.shape[-1] // self.grid[1]
-        return x if finer == 1 else F.avg_pool2d(x, finer)
+        return self.decode(self.output, self.luminance, temperature).float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +198,7 @@ class BinPrediction(DecodedPrediction):
 
     def sample(self, noise: Noise, temperature: float | None = None) -> Tensor:
         warmth = self.temperature if temperature is None else temperature
-        logits = self._pooled(self.output.float())
+        logits = self.output.float()
         probability = torch.softmax(logits, dim=1)
         means = torch.einsum("bqhw,qc->bchw", probability, self.centres)
         places = torch.cat([self._positions(), self.luminance.float(), means], dim=1)
@@ -211,7 +206,7 @@ class BinPrediction(DecodedPrediction):
         return self._corrected(drawn.float())
 
     def probability(self) -> Tensor:
-        plain = self._pooled(torch.softmax(self.output.float(), dim=1))
+        plain = torch.softmax(self.output.float(), dim=1)
         if self.hints is None or self.spread is None:
             return plain
         return self.spread.condition(plain, self.centres, self.hints, self.places())

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import Trunk
 from deepcolor.guidance import Guidance, Kind
-from deepcolor.losses.chroma import combined_chroma_loss, soft_cross_entropy
+from deepcolor.losses.chroma import combined_chroma_loss
 from deepcolor.models.families import ClassificationColorizer
 from deepcolor.quantize import AbQuantizer
-from deepcolor.rebalance import rebalancing_weights
 
 __all__ = ["ResNet34Classification"]
 
@@ -147,31 +146,40 @@ class ResNet34Classification(ClassificationColorizer):
         logits: Tensor = self.network(luminance / 100, every)
         return logits
 
-    def own_ab(self, luminance: Tensor, temperature: float | None = None) -> Tensor:
-        """Chroma as fine as the head tells it: at half the size if 1x1, else at full size."""
-        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
-        every = 2 if self.network.pointwise else 1
-        return self.decode(self.logits(luminance, every), temperature)
-
     def coarse_logits(self, luminance: Tensor) -> Tensor:
-        return self.logits(luminance, every=2 if self.network.pointwise else 1)
+        """Of the mean distribution over 2x2 pixels, on all of which a 1x1 head answers alike."""
+        if self.network.pointwise:
+            return self.logits(luminance, every=2)
+        probability = torch.softmax(self.logits(luminance).float(), dim=1)
+        means = F.avg_pool2d(probability, self.grain)
+        return means.clamp_(min=torch.finfo(means.dtype).tiny).log_()
 
     def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
         self.check_input(luminance, guidance)
-        ab = self.own_ab(luminance)
+        # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
+        ab = self.decode(self.logits(luminance, every=2 if self.network.pointwise else 1))
         return F.interpolate(ab, size=luminance.shape[-2:], mode="nearest")
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         self.check_input(luminance)
-        logits = self.logits(luminance, self.loss_every)
-        truth = ab[:, :, :: self.loss_every, :: self.loss_every]
-        weights = rebalancing_weights(self.prior, self.mix)
-        if self.regression_share > 0:
-            return combined_chroma_loss(
-                logits, truth, self.quantizer, weights, self.regression_share
-            )
-        target = self.quantizer.soft_encode(truth)
-        return {"cross_entropy": soft_cross_entropy(logits, target, weights)}
+        # In evaluation asked as `forward` asks, so that validation runs the network once.
+        own = 2 if self.network.pointwise else 1
+        every = own if not self.training and self.loss_every >= own else self.loss_every
+        skip = self.loss_every // every
+        logits = self.logits(luminance, every)[:, :, ::skip, ::skip]
+        if self.regression_share == 0:
+            return {"cross_entropy": self.cross_entropy(logits, ab)}
+        weights = None if self.mix == 1 else self.class_weights()
+        truth = self.reduce(ab, (logits.shape[-2], logits.shape[-1]))
+        return combined_chroma_loss(logits, truth, self.quantizer, weights, self.regression_share)
+
+    def reduce(self, ab: Tensor, size: tuple[int, int]) -> Tensor:
+        """The pixels that the loss takes."""
+        return ab[:, :, :: self.loss_every, :: self.loss_every]
+
+    def counted(self, ab: Tensor) -> Tensor:
+        """All pictures: the report leaves none out."""
+        return torch.ones(len(ab), dtype=torch.bool, device=ab.device)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam at a constant rate."""

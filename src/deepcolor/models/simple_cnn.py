@@ -55,6 +55,9 @@ class SimpleCNN(RegressionColorizer):
         last: activation of the output: "relu" as the report's code, whose outputs leave the darker
             half of all targets out of reach; "tanh" or "linear" mend that.
         inputs: 3 for the grey copied, as the report trains, or 1.
+        regression: "mse", or "pairwise", the mean squared error of all differences between two
+            values of a picture, blind to what all its values are off by. The report's loss is cut
+            off in its source: "mse" is assumed; notebooks of the same ancestry take "pairwise".
         lr: of Adam; the report's is not known.
         weight_decay: of Adam.
     """
@@ -67,6 +70,7 @@ class SimpleCNN(RegressionColorizer):
         self,
         last: Literal["relu", "tanh", "linear"] = "tanh",
         inputs: Literal[1, 3] = 3,
+        regression: Literal["mse", "pairwise"] = "mse",
         lr: float = 1e-3,
         weight_decay: float = 0.0,
     ) -> None:
@@ -75,7 +79,10 @@ class SimpleCNN(RegressionColorizer):
             raise ValueError(f"last must be one of {', '.join(LAST)}, got {last!r}")
         if inputs not in (1, 3):
             raise ValueError(f"inputs must be 1 or 3, got {inputs}")
+        if regression not in ("mse", "pairwise"):
+            raise ValueError(f"regression must be mse or pairwise, got {regression!r}")
         self.save_hyperparameters()
+        self.regression = regression
         self.network = SimpleCNNNetwork(inputs, last)
 
     def chroma(self, luminance: Tensor) -> Tensor:
@@ -90,6 +97,14 @@ class SimpleCNN(RegressionColorizer):
     def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
         """The chroma of the RGB, clipped; the photograph's own luminance takes the place of L."""
         return split_lab(rgb_to_lab(((output + 1) / 2).clamp(0, 1)))[1]
+
+    def regression_loss(self, output: Tensor, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """As the family's, or pairwise: a mean over pictures, where TensorFlow's is a sum."""
+        if self.regression == "mse":
+            return super().regression_loss(output, luminance, ab)
+        error = output.float() - self.encode_target(luminance, ab)
+        # The mean of (d_i - d_j)^2 over all pairs is twice the variance of d.
+        return {"pairwise": 2 * error.flatten(1).var(dim=1).mean()}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return torch.optim.Adam(self.parameters(), self.lr, weight_decay=self.weight_decay)
