@@ -8,7 +8,7 @@ import yaml
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.data import cache_vectors, open_photos
 from deepcolor.inference import choose_device
-from deepcolor.models import MODELS
+from deepcolor.models import models
 from deepcolor.models.families import GlobalVectorColorizer
 
 __all__ = ["features"]
@@ -46,7 +46,7 @@ def recipe_model(recipe: str) -> GlobalVectorColorizer:
         arguments = {**model.get("init_args", {}), "features": "given", "encoder_weights": None}
     except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{recipe}: no recipe, which has model: class_path:") from error
-    kinds = {kind.__name__: kind for kind in MODELS.values()}
+    kinds = {kind.__name__: kind for kind in models().values()}
     told = [k for k, kind in kinds.items() if issubclass(kind, GlobalVectorColorizer)]
     if name not in told:
         raise ValueError(f"{recipe}: {name} takes no vectors; models that do: {', '.join(told)}")

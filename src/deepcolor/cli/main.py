@@ -1,5 +1,8 @@
 """The `deepcolor` command. Heavy imports wait until a command needs them."""
 
+import importlib
+import os
+import sys
 from contextlib import ExitStack
 from typing import Annotated
 
@@ -9,6 +12,7 @@ from deepcolor.cli.compare import COMPARE, compare
 from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from deepcolor.cli.evaluate import EVALUATE, evaluate
 from deepcolor.cli.evaluate import EXAMPLES as EVALUATE_EXAMPLES
+from deepcolor.cli.models import DEFAULT_MODEL, models
 from deepcolor.cli.options import SeveralValues, one_line_errors
 from deepcolor.cli.report import LOUD, PLAIN, QUIET
 from deepcolor.cli.signals import ending
@@ -17,7 +21,6 @@ from deepcolor.files import shown
 
 __all__ = ["app", "main"]
 
-DEFAULT_MODEL = "lite.photos"
 COLORIZE = """\
 Colour photographs at full size, keeping every pixel's lightness.
 
@@ -60,11 +63,40 @@ def deepcolor(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Say which this is."),
     ] = False,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a Python module first, such as one that calls register_model().",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Options of the command itself."""
+    with one_line_errors():
+        for name in imports or ():
+            import_module_named(name)
+
+
+def import_module_named(name: str) -> None:
+    """Import a module of the user's, from the current folder or the Python path."""
+    sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0] and error.name != name:
+            raise
+        raise ValueError(
+            f"--import {name}: no such module here or on the Python path; give its name, as in"
+            " --import mymodel for mymodel.py"
+        ) from error
+    finally:
+        sys.path.remove(os.getcwd())
 
 
 app.command(help=EVALUATE, epilog=EVALUATE_EXAMPLES, cls=SeveralValues)(evaluate)
+app.command()(models)
 app.command(help=COMPARE, epilog=COMPARE_EXAMPLES, cls=SeveralValues)(compare)
 
 
@@ -256,35 +288,6 @@ def colorize(
             )  # fmt: skip
             plan, predictor = left.enter_context(work.prepared(order))
         raise typer.Exit(work.colorize(order, plan, predictor))
-
-
-@app.command()
-def models(
-    long: Annotated[
-        bool, typer.Option("--long", "-l", help="Also licence, origin and measured figures.")
-    ] = False,
-) -> None:
-    """List the checkpoints that --model takes, and the models that can be trained."""
-    from deepcolor.models import list_models
-    from deepcolor.weights import CHECKPOINTS, weights_folder
-
-    typer.echo("checkpoints:")
-    for name, checkpoint in sorted(CHECKPOINTS.items()):
-        default = " (default)" if name == DEFAULT_MODEL else ""
-        typer.echo(f"  {name}{default}: trained on {checkpoint.trained_on}")
-        if not long:
-            continue
-        figures = ", ".join(f"{key} {value:g}" for key, value in checkpoint.expected.items())
-        allowed = "allows" if checkpoint.commercial else "is not known to allow"
-        terms = f"; {checkpoint.terms}" if checkpoint.terms else ""
-        typer.echo(f"    licence: {checkpoint.license} ({allowed} commercial use){terms}")
-        typer.echo(f"    source: {checkpoint.source}")
-        if checkpoint.downloaded:
-            where = weights_folder() / checkpoint.file
-            state = "is at" if where.is_file() else "on first use to"
-            typer.echo(f"    file: {checkpoint.location}, {state} {shown(where)}")
-        typer.echo(f"    figures: {figures or 'not measured'}")
-    typer.echo(f"models to train: {', '.join(list_models())}")
 
 
 @app.command(

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, get_loader, set_loader
 
-from deepcolor.models import MODELS
+from deepcolor.models import models
 from deepcolor.weights import CHECKPOINTS
 
 __all__ = ["RECIPE_MODE", "class_paths"]
@@ -42,7 +42,7 @@ def class_path(name: str) -> str:
             None,
             f"--model {name} is a checkpoint: --model {model} --warm_start {name} goes on from it",
         )
-    kind = MODELS.get(name)
+    kind = models().get(name)
     return name if kind is None else f"{kind.__module__}.{kind.__name__}"
 
 

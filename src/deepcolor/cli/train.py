@@ -19,7 +19,7 @@ from deepcolor.cli.mistakes import BAD_ARGUMENTS, in_plain_words, quiet_start
 from deepcolor.cli.recipes import RECIPE_MODE, class_paths
 from deepcolor.cli.train_help import TrainParser
 from deepcolor.data import CacheError, ColorizationDataModule
-from deepcolor.models import MODELS, Colorizer
+from deepcolor.models import Colorizer, models
 from deepcolor.training import (
     CheckpointError,
     PictureGrid,
@@ -36,7 +36,6 @@ from deepcolor.weights import load_model, save_model
 __all__ = ["BAD_ARGUMENTS", "train"]
 
 RUNS = "runs"
-KINDS = {kind.__name__: name for name, kind in MODELS.items()}
 STAGES = ("fit", "validate", "test", "predict")
 FIGURES = {  # what a checkpoint may be the best by
     "val/auc_rebalanced": "max",
@@ -49,6 +48,11 @@ FIGURES = {  # what a checkpoint may be the best by
 BEST_BY = "val/auc_rebalanced"
 BAD_FILES = (CacheError, CheckpointError, OSError)  # no bug whenever they come
 AT_MOST_LOST = timedelta(minutes=10)  # of a run that is killed
+
+
+def run_names() -> dict[str, str]:
+    """Names of models by their classes' names."""
+    return {kind.__name__: name for name, kind in models().items()}
 
 
 class Begun(Callback):
@@ -110,7 +114,7 @@ class TrainCLI(LightningCLI):
         kind = config["model"]["class_path"].rpartition(".")[2]
         path = config["ckpt_path"]
         self.run_root: str = config["trainer"]["default_root_dir"] or RUNS
-        self.run_name: str = config["name"] or KINDS.get(kind, kind.lower())
+        self.run_name: str = config["name"] or run_names().get(kind, kind.lower())
         self.resumed_version: str | None = None
         if path is None:
             return

@@ -20,7 +20,7 @@ from deepcolor.inference.options import Options, QualityName, check_count
 from deepcolor.inference.painter import Painter, Told
 from deepcolor.inference.sampling import GumbelNoise
 from deepcolor.inference.suggest import most_useful
-from deepcolor.models import MODELS
+from deepcolor.models import models
 from deepcolor.models.families import ClassificationColorizer
 from deepcolor.models.prediction import BinPrediction
 
@@ -270,7 +270,7 @@ class Predictor(Painter):
             ValueError: for a temperature of 0, or a seed below 0.
         """
         if not isinstance(self.model, ClassificationColorizer):
-            able = [k for k, kind in MODELS.items() if issubclass(kind, ClassificationColorizer)]
+            able = [k for k, kind in models().items() if issubclass(kind, ClassificationColorizer)]
             raise TypeError(
                 f"{type(self.model).__name__} predicts no distribution over ab bins, which {wanted}"
                 f" needs; models that do: {', '.join(sorted(able))}"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.fitting import misfits, told
 from deepcolor.files import write_beside
-from deepcolor.models import MODELS, Colorizer, create_model
+from deepcolor.models import Colorizer, create_model, models, name_of
 from deepcolor.weights.reading import (
     FORMAT,
     WeightsError,
@@ -35,7 +35,6 @@ __all__ = [
     "load_file",
     "load_network",
     "load_weights",
-    "model_name",
     "read_state_dict",
     "save_model",
 ]
@@ -47,26 +46,11 @@ BY_HAND = "load_weights(create_model(...), path) loads it into a model that you 
 Source = str | Path
 
 
-def model_name(model: Colorizer) -> str:
-    """The key of MODELS that the model's class has.
-
-    Raises:
-        TypeError: for a class that is not in MODELS.
-    """
-    names = [name for name, kind in MODELS.items() if kind is type(model)]
-    if not names:
-        raise TypeError(
-            f"{type(model).__name__} is not in MODELS: {', '.join(sorted(MODELS))}; a file could"
-            " not say what to build"
-        )
-    return names[0]
-
-
 def save_model(model: Colorizer, path: str | Path, *, half: bool = False) -> Path:
     """Write a model's network as a weights file that `load_model` takes.
 
     Args:
-        model: one of the classes in MODELS.
+        model: of a built-in or a registered class.
         path: a file that ends in .safetensors; written beside, then renamed, with the rights that
             the umask leaves.
         half: store float16, half the size; loading makes float32 of it again.
@@ -77,7 +61,7 @@ def save_model(model: Colorizer, path: str | Path, *, half: bool = False) -> Pat
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: weights files end in .safetensors")
-    name = model_name(model)
+    name = name_of(type(model))
     tensors = {
         key: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.network.state_dict().items()
@@ -109,12 +93,13 @@ def load_file(path: str | Path, **hparams: Any) -> Colorizer:
     layout = read_layout(path)
     if layout.model is None:
         raise WeightsError(f"{path}: no deepcolor header in it; save_model() writes one")
-    if layout.model not in MODELS:
+    known = models()
+    if layout.model not in known:
         raise WeightsError(
             f"{path} holds weights of {layout.model[:100]!r}, which this version of deepcolor does"
-            f" not have; it has {', '.join(sorted(MODELS))}"
+            f" not have; it has {', '.join(sorted(known))}, and register_model() adds others"
         )
-    kind = MODELS[layout.model]
+    kind = known[layout.model]
     said = check_settings(kind, layout.hparams, path)
     check_fits(kind, said, layout.shapes, path)
     model = create_model(layout.model, **{**said, **hparams})
@@ -126,7 +111,7 @@ def load_checkpoint(path: str | Path, **hparams: Any) -> Colorizer:
     """Build and load the model of a checkpoint by Lightning, such as a run's best.ckpt.
 
     Averaged weights are taken where the run averaged. No code in the file is run or imported: the
-    class is found in MODELS, by its name.
+    class is found among the known ones, by its name.
 
     Args:
         path: a .ckpt file.
@@ -145,14 +130,15 @@ def load_checkpoint(path: str | Path, **hparams: Any) -> Colorizer:
     said = checkpoint.get("hyper_parameters")
     said = dict(said) if isinstance(said, Mapping) else {}
     wanted = class_of(checkpoint).rpartition(".")[2]
-    found = [name for name, kind in MODELS.items() if kind.__name__ == wanted]
+    known = models()
+    found = [name for name, kind in known.items() if kind.__name__ == wanted]
     if not found:
         raise WeightsError(
             f"{path} does not say of which model it is; {BY_HAND}"
             if not wanted
-            else f"{path} is of {wanted[:100]!r}, which is none of {', '.join(sorted(MODELS))}"
+            else f"{path} is of {wanted[:100]!r}, which is none of {', '.join(sorted(known))}"
         )
-    kind = MODELS[found[0]]
+    kind = known[found[0]]
     # Lightning keeps all arguments of a run: what was of that machine or that fit stays behind.
     kept = settings_of(kind)
     said = check_settings(kind, {key: said[key] for key in said if key in kept}, path)
@@ -188,7 +174,7 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
     if path.suffix == ".safetensors":
         layout = read_layout(path)
         converted = layout.model is not None
-        if converted and MODELS.get(str(layout.model)) is not type(model):
+        if converted and models().get(str(layout.model)) is not type(model):
             raise WeightsError(
                 f"{path} holds weights of {str(layout.model)[:100]!r}, not of {name};"
                 " load_model() builds the model that a file is of"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from deepcolor.files import write_beside
-from deepcolor.models import MODELS, Colorizer
+from deepcolor.models import MODELS, Colorizer, name_of
 from deepcolor.weights.download import DownloadError
-from deepcolor.weights.files import load_file, model_name, save_model
+from deepcolor.weights.files import load_file, save_model
 from deepcolor.weights.table import About, Checkpoint
 
 __all__ = ["FILE", "HUB", "from_pretrained", "model_card", "push_to_hub", "save_pretrained"]
@@ -60,7 +60,7 @@ def save_pretrained(model: Colorizer, folder: str | Path, about: About) -> Path:
     """Write a model's weights and their model card into a folder.
 
     Args:
-        model: one of the classes in MODELS.
+        model: of a built-in or a registered class.
         folder: made if it is not there; of its files, model.safetensors and README.md are
             replaced.
         about: licence, training data, source and figures, for the card. For the unchanged weights
@@ -70,7 +70,8 @@ def save_pretrained(model: Colorizer, folder: str | Path, about: About) -> Path:
         The folder.
 
     Raises:
-        TypeError: for a model that is not in MODELS, or an `about` of another kind.
+        ValueError: for a model without a name; see `register_model`.
+        TypeError: for an `about` of another kind.
         ValueError: if `about` is the checkpoint of another model.
     """
     folder = Path(folder)
@@ -124,7 +125,7 @@ def push_to_hub(
     """Upload a model's weights and their model card to the Hugging Face Hub.
 
     Args:
-        model: one of the classes in MODELS.
+        model: of a built-in or a registered class.
         repository: OWNER/NAME; made if it is not there.
         about: see `save_pretrained`.
         private: whether a new repository is; None as the account has set it.
@@ -170,7 +171,7 @@ def model_card(model: Colorizer, about: About, repository: str) -> str:
     """A model card, as the Hub reads it: metadata in YAML, then text in Markdown.
 
     Args:
-        model: one of the classes in MODELS.
+        model: of a built-in or a registered class.
         about: what is known of its weights.
         repository: OWNER/NAME or folder, for the example.
     """
@@ -180,7 +181,7 @@ def model_card(model: Colorizer, about: About, repository: str) -> str:
         raise TypeError(
             f"about must be a deepcolor.About, which says the licence, got {type(about).__name__}"
         )
-    name = model_name(model)
+    name = name_of(type(model))
     if isinstance(about, Checkpoint) and MODELS[about.model] is not type(model):
         raise ValueError(f"about is of a checkpoint of {about.model!r}, the model is {name!r}")
     title = Path(repository).name

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from deepcolor.models import MODELS
+from deepcolor.models import models
 
 __all__ = ["unknown_name"]
 
@@ -21,10 +21,10 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
         known: the checkpoints' names.
     """
     plain = _plain(name)
-    models = {_plain(key): key for key in MODELS}
-    models |= {kind.__name__.lower(): key for key, kind in MODELS.items()}
-    if plain in models:
-        model = models[plain]
+    untrained = {_plain(key): key for key in models()}
+    untrained |= {kind.__name__.lower(): key for key, kind in models().items()}
+    if plain in untrained:
+        model = untrained[plain]
         trained = [one for one in known if one.startswith(f"{model}.")]
         kept = f"did you mean {_or(trained)}?" if trained else "no weights of it are published;"
         return (
