@@ -41,6 +41,7 @@ def pad_alike(module: nn.Module) -> None:
             child.stride,  # type: ignore[arg-type]
             groups=child.groups,
             bias=child.bias is not None,
+            device="meta",  # draws no random numbers: what is made after it stays the same
         )
         fixed.weight, fixed.bias = child.weight, child.bias
         setattr(module, name, fixed)
