@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 
 from deepcolor import images
-from deepcolor.cli.batch import Settings, colour_all
 from deepcolor.cli.colorize import default_jobs
-from deepcolor.cli.naming import Naming
-from deepcolor.cli.plan import plan
 from deepcolor.inference import Predictor
+from deepcolor.jobs.batch import Settings, colour_all
+from deepcolor.jobs.naming import Naming
+from deepcolor.jobs.plan import plan
 
 WIDTH, HEIGHT = 1633, 1225  # 2 megapixels
 

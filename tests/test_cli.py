@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 
 import deepcolor as library
 from deepcolor import images
-from deepcolor.cli import batch, report
 from deepcolor.cli import colorize as work
+from deepcolor.cli import report
 from deepcolor.cli.main import app
-from deepcolor.cli.naming import Task
+from deepcolor.jobs import batch
+from deepcolor.jobs.naming import Task
 from deepcolor.models import list_models
 from deepcolor.weights import CHECKPOINTS, load_model
 

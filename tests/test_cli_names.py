@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from deepcolor import images
 from deepcolor.cli.main import app
-from deepcolor.cli.naming import Naming
 from deepcolor.data import DamagedPhotoError, open_photos
 from deepcolor.evaluation import find_photographs
 from deepcolor.evaluation.compare import compare
 from deepcolor.evaluation.page import as_html
 from deepcolor.inference import Predictor
+from deepcolor.jobs.naming import Naming
 
 SHELL = CliRunner()
 ODD = "\x1b[2J\nwiped\u202egpj.jpg"  # clears a terminal, breaks a line, turns what follows round

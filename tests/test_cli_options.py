@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 import deepcolor as library
 from deepcolor import images
-from deepcolor.cli import batch, report
+from deepcolor.cli import report
 from deepcolor.cli.main import app
 from deepcolor.images import metadata
+from deepcolor.jobs import batch
 
 SHELL = CliRunner()
 

@@ -13,7 +13,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     "extras", "files", "opening", "listing", "color", "gamut", "quantize", "rebalance", "guidance",
     "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample", "pixels",
-    "inference", "video", "evaluation", "training", "cli", "__main__",
+    "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
 ]
 # fmt: on
 LONGEST = 350
@@ -70,3 +70,8 @@ def test_only_color_calls_kornia(path):
 @pytest.mark.parametrize("path", sorted(SOURCE.glob("blocks/*.py")), ids=lambda p: p.name)
 def test_networks_know_no_lightning(path):
     assert not any("lightning" in name for name in imported_modules(path))
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("jobs/*.py")), ids=lambda p: p.name)
+def test_jobs_know_no_command_line(path):
+    assert not {"typer", "click"} & {name.split(".")[0] for name in imported_modules(path)}

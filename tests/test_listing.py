@@ -8,10 +8,10 @@ from PIL import Image
 
 import deepcolor
 from deepcolor import images
-from deepcolor.cli.naming import Naming
-from deepcolor.cli.plan import plan
 from deepcolor.data import open_photos
 from deepcolor.evaluation import find_photographs
+from deepcolor.jobs.naming import Naming
+from deepcolor.jobs.plan import plan
 from deepcolor.listing import MARK, photographs_in, without_results
 
 GREY = np.linspace(0, 255, 48 * 40).reshape(40, 48).astype(np.uint8)

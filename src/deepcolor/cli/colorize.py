@@ -9,15 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepcolor import images
-from deepcolor.cli.batch import Settings, colour_all
-from deepcolor.cli.naming import (
-    SAME,
-    Naming,
-    Task,
-    is_lossy,
-    named_file,
-    without_clashes,
-)
 from deepcolor.cli.pipes import (
     STDIN_NAME,
     STDIO,
@@ -27,10 +18,19 @@ from deepcolor.cli.pipes import (
     store,
     waystation,
 )
-from deepcolor.cli.plan import Plan, plan
 from deepcolor.cli.report import Report, on_terminal
 from deepcolor.cli.signals import stoppable
 from deepcolor.inference import Predictor
+from deepcolor.jobs.batch import Settings, colour_all
+from deepcolor.jobs.naming import (
+    SAME,
+    Naming,
+    Task,
+    is_lossy,
+    named_file,
+    without_clashes,
+)
+from deepcolor.jobs.plan import Plan, plan
 
 __all__ = ["MAX_INPUT", "Order", "colorize", "prepared"]
 

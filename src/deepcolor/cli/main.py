@@ -263,10 +263,10 @@ def colorize(
             if quiet and verbose:
                 raise ValueError("--quiet and --verbose: choose one")
             from deepcolor.cli import colorize as work
-            from deepcolor.cli.batch import Settings
-            from deepcolor.cli.naming import TEMPLATE, Naming, checked_format
             from deepcolor.images import MAX_PIXELS
             from deepcolor.inference import Options
+            from deepcolor.jobs.batch import Settings
+            from deepcolor.jobs.naming import TEMPLATE, Naming, checked_format
 
             if quality.isdigit():
                 raise ValueError(f"no --quality named {quality!r}; --file-quality takes numbers")

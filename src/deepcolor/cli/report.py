@@ -11,9 +11,9 @@ from deepcolor.files import shown
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from deepcolor.cli.batch import Outcome
-    from deepcolor.cli.naming import Task
-    from deepcolor.cli.plan import Plan
+    from deepcolor.jobs.batch import Outcome
+    from deepcolor.jobs.naming import Task
+    from deepcolor.jobs.plan import Plan
 
 __all__ = ["LOUD", "PLAIN", "QUIET", "Report", "complain", "on_terminal", "print_lines"]
 

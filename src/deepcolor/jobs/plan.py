@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepcolor.cli.naming import Naming, Task, named_file, tasks_of, without_clashes
 from deepcolor.files import shown
+from deepcolor.jobs.naming import Naming, Task, named_file, tasks_of, without_clashes
 from deepcolor.listing import PHOTOGRAPHS, RESULT, photographs_in, without_results
 
 __all__ = ["Plan", "plan"]

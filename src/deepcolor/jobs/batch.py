@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from deepcolor import images
-from deepcolor.cli.comparison import before, side_by_side
-from deepcolor.cli.films import is_film
-from deepcolor.cli.naming import Task, is_lossy
 from deepcolor.files import shown
 from deepcolor.inference import Options, Predictor
+from deepcolor.jobs.comparison import before, side_by_side
+from deepcolor.jobs.films import is_film
+from deepcolor.jobs.naming import Task, is_lossy
 
 __all__ = ["Outcome", "Settings", "colour_all"]
 

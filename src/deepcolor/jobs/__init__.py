@@ -1,0 +1,1 @@
+"""Many photographs at once: names planned, pictures read, coloured and written; no command line."""
