@@ -8,7 +8,7 @@ import deepcolor
 from deepcolor import inference
 from deepcolor.color import rgb_to_lab
 from deepcolor.guidance import Exemplar, GlobalHints, Guidance, Hints, resize_hints
-from deepcolor.inference import network, predictor
+from deepcolor.inference import network, predictor, spare
 from deepcolor.models.lite import Lite
 from deepcolor.models.siggraph17 import SIGGRAPH17
 from deepcolor.pixels import workers
@@ -379,14 +379,14 @@ def crowded(lite, monkeypatch):
 @pytest.mark.filterwarnings("ignore:out of memory")
 def test_the_copy_for_the_cpu_takes_no_gpu_memory_and_is_made_once(grey, crowded, monkeypatch):
     copies = []
-    real = predictor.copy.deepcopy
+    real = spare.copy.deepcopy
 
     def counted(value, *rest):
         if isinstance(value, Lite):
             copies.append(value)
         return real(value, *rest)
 
-    monkeypatch.setattr(predictor.copy, "deepcopy", counted)
+    monkeypatch.setattr(spare.copy, "deepcopy", counted)
     want = deepcolor.Predictor(crowded.model, "cpu").model
     first, again = crowded(grey), crowded(grey)
     assert np.array_equal(first, again)

@@ -1,5 +1,6 @@
 """The README's Python runs as it stands."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -8,12 +9,25 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import deepcolor
+
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
 def test_the_readme_has_its_three_examples():
     assert len(BLOCKS) == 3
+
+
+def test_names_are_in_the_modules_that_the_readme_says():
+    text = README.read_text()
+    found = re.findall(r"`deepcolor\.(\w+)`(?:\s+\(([^)]*)\))?", text)
+    assert len(found) > 5
+    for name, listed in found:
+        for inside in re.findall(r"`([A-Za-z_]+)`", listed):
+            assert hasattr(importlib.import_module(f"deepcolor.{name}"), inside), inside
+        if not hasattr(deepcolor, name):
+            importlib.import_module(f"deepcolor.{name}")
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["first_call", "predictor", "fine_tuning"])

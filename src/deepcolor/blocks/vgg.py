@@ -104,7 +104,7 @@ def expected_preprocessing(file: str) -> Literal["caffe", "torchvision"]:
     names = read_weights(file).keys()
     said = None
     if Path(file).suffix == ".safetensors":
-        with safe_open(file, "pt") as opened:  # type: ignore[no-untyped-call]
+        with safe_open(file, "pt") as opened:
             said = (opened.metadata() or {}).get("preprocessing")
     if said in ("caffe", "torchvision"):
         return "caffe" if said == "caffe" else "torchvision"

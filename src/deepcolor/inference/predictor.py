@@ -1,6 +1,5 @@
 """Pictures in, coloured pictures out."""
 
-import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from deepcolor.inference.checks import (
 )
 from deepcolor.inference.network import QUALITIES, Quality, predict_coarse, quality_of
 from deepcolor.inference.sampling import Question
+from deepcolor.inference.spare import SpareCopy
 from deepcolor.models import Colorizer
 from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
@@ -83,7 +83,7 @@ class Predictor:
         self.device = choose_device(device)
         loaded = model if isinstance(model, Colorizer) else load_model(model)
         self.model = loaded.eval().to(self.device)
-        self._spare: tuple[list[tuple[int, int]], Colorizer] | None = None
+        self._spare = SpareCopy(self.model)
         if compile:
             self.model.network.compile()
 
@@ -204,9 +204,7 @@ class Predictor:
                 ):
                     compose(pixels, ChromaField(chroma, means, full, quality.edges), result)
             if asked:
-                coarse = answer[:, -1:]
-                spread = F.interpolate(coarse, size=full, mode="bilinear", align_corners=False)
-                spread = spread[:, 0].cpu()
+                spread = F.interpolate(answer[:, -1:], size=full, mode="bilinear")[:, 0].cpu()
         results = [picture.give_back(out) for out in canvases]
         if spread is None:
             return results, None
@@ -226,11 +224,10 @@ class Predictor:
         """As `predict_coarse`; at half the size, then on the CPU, if the GPU's memory is short."""
         tries = [(size, self.device)]
         if _has_less_memory(self.device):
-            half = max(self.model.stride, size // 2)
-            tries += [(half, self.device), (size, torch.device("cpu"))]
+            tries += [(max(self.model.stride, size // 2), self.device), (size, torch.device("cpu"))]
         for number, (side, device) in enumerate(tries):
             try:
-                model = self.model if device == self.device else self._copied(device)
+                model = self.model if device == self.device else self._spare.on(device)
                 with torch.autocast(device.type, self.dtype, enabled=self.dtype not in FULL):
                     ab, luminance = predict_coarse(
                         model, _moved(read, device), full, side, quality, temperature, guidance,
@@ -248,21 +245,6 @@ class Predictor:
                     stacklevel=5,
                 )
         raise AssertionError("the last try returns or raises")
-
-    def _copied(self, device: torch.device) -> Colorizer:
-        """The model on another device, made there and kept until the model's weights change."""
-        tensors = [*self.model.parameters(), *self.model.buffers()]
-        state = [(id(tensor), tensor._version) for tensor in tensors]
-        if self._spare is None or self._spare[0] != state:
-            # Each tensor is moved before the copy, which would double it where memory is short.
-            moved = {
-                id(t): torch.nn.Parameter(t.to(device), t.requires_grad)
-                if isinstance(t, torch.nn.Parameter)
-                else t.to(device)
-                for t in tensors
-            }
-            self._spare = state, copy.deepcopy(self.model, moved).to(device)
-        return self._spare[1]
 
 
 def _has_less_memory(device: torch.device) -> bool:

@@ -115,5 +115,5 @@ class Question:
         answer = model.answers(luminance, guidance, self.temperature, vary, self.uncertainty)
         if not self.uncertainty:
             return answer.float()
-        ab, probability = answer.float().split([2 * self.pictures, model.quantizer.bins], dim=1)
-        return torch.cat([ab, entropy(probability)], dim=1)
+        answer, channels = answer.float(), 2 * self.pictures
+        return torch.cat([answer[:, :channels], entropy(answer[:, channels:])], dim=1)

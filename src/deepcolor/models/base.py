@@ -61,7 +61,7 @@ class Colorizer(LightningModule, ABC):
         if fn(torch.empty(0)).device.type == "mps":
             self._modules = {k: m for k, m in modules.items() if not isinstance(m, Metric)}
         try:
-            super()._apply(fn, recurse)
+            super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         finally:
             self._modules = modules
         return self

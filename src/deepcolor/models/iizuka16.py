@@ -165,7 +165,7 @@ class Iizuka16(RegressionColorizer):
         Raises:
             ValueError: naming both; from a data module that has `labels`.
         """
-        data = getattr(self.trainer, "datamodule", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
         named = len(data.classes) if getattr(data, "labels", False) else 0
         if self.classes is not None and named and named != self.classes:
             raise ValueError(
