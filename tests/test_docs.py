@@ -1,5 +1,6 @@
 """The Python of the pages runs; what is made from tables has what is in the tables."""
 
+import importlib
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import deepcolor
-from deepcolor.models import list_models
+from deepcolor.models import MODELS, create_model, list_models
 from deepcolor.models.lite import Lite
 from deepcolor.models.merged_vgg16 import MergedVGG16
 from deepcolor.models.siggraph17 import SIGGRAPH17
@@ -45,7 +46,7 @@ def test_the_zoo_tells_of_every_checkpoint_what_its_entry_does(zoo):
     assert zoo.checkpoints() in PAGE, AGAIN
 
 
-@pytest.mark.parametrize("name", ["lite", "eccv16"])
+@pytest.mark.parametrize("name", ["lite", "eccv16", "resnet34_classification"])
 def test_the_zoo_has_the_rows_that_its_script_makes(zoo, name):
     assert f"| {' | '.join(zoo.model_row(name))} |" in PAGE, AGAIN
 
@@ -130,3 +131,33 @@ def test_no_page_lost_its_snippets():
 def test_the_page_of_hints_counts_the_parameters_that_there_are():
     count = sum(parameter.numel() for parameter in Lite().network.hints.parameters())
     assert f"; {count:,} parameters in all" in (DOCS / "hints.md").read_text()
+
+
+def test_a_backbone_that_is_cut_up_is_named_with_its_licence(zoo):
+    for name, backbone in (("resnet34_classification", "resnet34"), ("lite", "tf_efficientnet")):
+        assert zoo.model_row(name)[-1].startswith(backbone)
+        assert "Apache-2.0" in zoo.model_row(name)[-1]
+    told = zoo.backbone_licenses(create_model("resnet34_regression", backbone="vgg16").network)
+    assert told == {"vgg16": "BSD-3-Clause"}
+
+
+def test_the_page_of_systems_has_every_model_and_names_what_is_missing():
+    page = (DOCS / "systems.md").read_text(encoding="utf-8")
+    here, missing = page.split("\n## What is missing\n")
+    headed = {name for heading in re.findall(r"^## \d+\. (.+)$", here, re.M)
+              for name in heading.split(", ")}  # fmt: skip
+    assert headed | {"lite"} == set(MODELS)
+    named = set(re.findall(r"^- `(\w+)`", missing, re.M))
+    assert named == {"cnn_lstm", "levin04", "welsh02", "pix2pix", "deoldify", "ddcolor"}
+    assert not named & set(MODELS)
+
+
+def test_names_are_in_the_modules_that_the_readme_says():
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"`deepcolor\.(\w+)`(?:\s+\(([^)]*)\))?", text)
+    assert len(found) > 5
+    for name, listed in found:
+        for inside in re.findall(r"`([A-Za-z_]+)`", listed):
+            assert hasattr(importlib.import_module(f"deepcolor.{name}"), inside), inside
+        if not hasattr(deepcolor, name):
+            importlib.import_module(f"deepcolor.{name}")

@@ -165,11 +165,12 @@ def test_guidance_is_accepted_or_refused(model):
 
 
 @torch.no_grad()
-def test_three_frames_pass_their_memory_on(model):
-    memory = None
-    for _ in range(3):
-        ab, memory = model.eval().forward_frame(luminance(1), memory)
-        assert ab.shape == (1, 2, SMALL, SMALL)
+def test_a_model_of_pictures_colours_frames_as_pictures_and_remembers_nothing(model):
+    for memory in (None, "of a frame before"):
+        frame = luminance(1)
+        ab, memory = model.eval().forward_frame(frame, memory)
+        assert torch.equal(ab, model(frame))
+        assert memory is None
 
 
 def test_wrong_input_is_refused(model):

@@ -102,7 +102,7 @@ class ChromaCode:
         space: "lab": L / 100 in, ab / 128 out. "ycbcr": Y / 255 in, (Cb, Cr) / 255 out.
         center: "ycbcr" only: (Cb - 128, Cr - 128) / 128 out, which uses all of tanh's range.
         legacy_truncate: "ycbcr" only: cut Y, Cb and Cr to whole numbers before use, as the
-            notebook does, which lowers Y by one for a quarter of the 256 greys.
+            notebook does, which lowers Y by one for 65 of the 256 greys.
 
     The contract gives a lightness, not a luma: Y is that of the grey with this lightness, in
     training as in use. Chroma is exact: decoding what was encoded gives the same ab.

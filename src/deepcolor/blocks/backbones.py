@@ -110,6 +110,7 @@ class Trunk(nn.Module):
 
     Attributes:
         channels: of the output.
+        pretrained_cfg: what timm says of the classifier's own weights.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Trunk(nn.Module):
         for step, layer in layers:
             self.add_module(step, layer)
         self.inputs = inputs
+        self.pretrained_cfg = whole.pretrained_cfg  # as timm's models have it: name and licence
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         if inputs == 1:
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
