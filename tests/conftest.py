@@ -8,6 +8,8 @@ from PIL import Image
 
 import deepcolor
 
+collect_ignore = ["atheris_read.py"]  # needs atheris, which is no part of the tests
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):

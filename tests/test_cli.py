@@ -488,6 +488,7 @@ def test_ctrl_c_leaves_only_whole_files(tmp_path, photo):
     with subprocess.Popen(
         [command, "colorize", folder, "--jobs", "3", "-o", tmp_path / "out"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:  # fmt: skip
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)

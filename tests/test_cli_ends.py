@@ -58,12 +58,18 @@ def test_the_limit_of_standard_input_can_be_set(photo, monkeypatch):
         assert SHELL.invoke(app, command, input=data).exit_code == code
 
 
+def as_in_a_terminal() -> None:
+    """Whoever runs the tests may ignore signals, as nohup and background jobs do."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_told_to_end_while_reading_standard_input_it_leaves_nothing(number, between):
     with subprocess.Popen(
         [*COMMAND, "colorize", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE, preexec_fn=as_in_a_terminal,
     ) as process:  # fmt: skip
         process.stdin.write(bytes(3_000_000))
         process.stdin.flush()
@@ -85,7 +91,7 @@ def test_a_closed_terminal_leaves_only_whole_files(photo):
         Path("many", f"{n:03}.jpg").write_bytes(photo.read_bytes())
     with subprocess.Popen(
         [*COMMAND, "colorize", "many", "-o", "out", "--jobs", "2"], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, preexec_fn=as_in_a_terminal,
     ) as process:  # fmt: skip
         process.stdout.readline()
         process.send_signal(signal.SIGHUP)

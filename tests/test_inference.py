@@ -452,7 +452,7 @@ def test_no_map_of_the_uncertainty_is_made_that_nobody_asked_for(grey, lite, mon
     monkeypatch.setattr(torch, "zeros", noting)
     predictor_(grey)
     assert (1, *grey.shape[:2]) not in made
-    predictor_(grey, uncertainty=True)
+    predictor_.uncertainty(grey)
     assert (1, *grey.shape[:2]) in made
 
 

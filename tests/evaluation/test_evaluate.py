@@ -191,6 +191,7 @@ def test_temperature_and_saturation_reach_the_models_and_are_recorded(folder, pr
     assert done.rows["m"]["colourfulness"] == pytest.approx(by_hand, rel=1e-4)
     assert done.record()["options"] == {
         "temperature": 1.0, "size": None, "quality": "balanced", "saturation": 0.5,
+        "borders": True,
     }  # fmt: skip
 
 
@@ -243,14 +244,14 @@ def test_a_bad_file_counts_in_no_row_and_is_named(folder, tmp_path, predictor, r
 
 
 def test_a_photograph_that_one_model_fails_on_counts_in_no_row(folder, predictor, monkeypatch):
-    def fails(rgb, **_):
+    def fails(rgb, *_):
         if rgb.shape[-1] == rgb.shape[-2]:
             raise RuntimeError("squares\nconfuse me")
         return predictor(rgb)
 
     class Failing:
         device, model, size = predictor.device, None, None
-        __call__ = staticmethod(fails)
+        run = staticmethod(fails)
 
     done = evaluate(find_photographs([folder]), {"good": predictor, "bad": Failing()}, ["psnr"])
     assert done.problems == [("astronaut.png", "astronaut.png: squares confuse me")]

@@ -156,7 +156,7 @@ def test_a_3x3_head_is_averaged_over_squares_as_a_distribution():
     luminance = torch.rand(1, 1, 32, 48) * 100
     full = model.logits(luminance)
     means = nn.functional.avg_pool2d(full.softmax(dim=1), 2)
-    assert torch.allclose(model.distribution(luminance), means, atol=1e-6)
+    assert torch.allclose(model.predict(luminance).probability(), means, atol=1e-6)
     mean_ab = nn.functional.avg_pool2d(model.decode(full, 1.0), 2)
-    assert torch.allclose(model.coarse_ab(luminance, temperature=1.0), mean_ab, atol=1e-2)
-    assert torch.allclose(model.coarse_ab(luminance), model.decode(means.log()), atol=1e-2)
+    assert torch.allclose(model.predict(luminance).ab(1.0), mean_ab, atol=1e-2)
+    assert torch.allclose(model.predict(luminance).ab(), model.decode(means.log()), atol=1e-2)
