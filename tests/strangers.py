@@ -76,11 +76,12 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
         first = status_mb("VmRSS")
         roof = int(status_mb("VmSize") + memory) << 20
         resource.setrlimit(resource.RLIMIT_AS, (roof, resource.RLIM_INFINITY))
-        start, result = time.perf_counter(), None
+        start, result, before_saving = time.perf_counter(), None, None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 result = predictor(path)
+                before_saving = len(caught)  # what saving says is of the format, not of the file
                 save(result)
                 found.update(outcome="coloured", kind="", message="", mode=result.mode)
                 found.update(width=result.width, height=result.height)
@@ -98,7 +99,7 @@ def colour(path: Path, predictor: Any, memory: int) -> tuple[dict[str, Any], Any
         said.seek(0)
         text = said.read(2000).decode(errors="replace").strip()
     leaks = [f"output: {text}"] if text else []
-    for one in caught:
+    for one in caught[:before_saving]:
         if path.name not in str(one.message):
             leaks.append(f"{one.category.__name__}: {one.message}")
     found["warnings"], found["leaks"] = len(caught), " | ".join(leaks)
