@@ -340,3 +340,24 @@ def test_too_little_memory_is_an_error_in_words(monkeypatch):
     for source in (data, image):
         with pytest.raises(deepcolor.ImageError, match="needs more memory than there is"):
             images.read(source)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_the_transparent_level_of_a_shallow_grey_png_is_scaled_as_its_pixels_are(depth):
+    """Pillow scales the levels to 8 bits, and leaves the key as it was."""
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    top = 2**depth - 1
+    levels = np.arange(8) % (top + 1)
+    bits = "".join(f"{level:0{depth}b}" for level in levels)
+    row = b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 2, depth, 0, 0, 0, 0))
+    data += chunk(b"tRNS", struct.pack(">H", 1)) + chunk(b"IDAT", zlib.compress(row * 2))
+    picture = images.read(data + chunk(b"IEND", b""))
+    assert np.array_equal(picture.pixels[0, 0, 0].numpy(), levels * (255 // top))
+    alpha = np.asarray(picture.give_back(picture.canvas()).getchannel("A"))
+    assert np.array_equal(alpha[0], np.where(levels == 1, 0, 255))

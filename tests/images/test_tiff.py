@@ -446,3 +446,29 @@ def exif_of(turn: int) -> Image.Exif:
     exif = Image.Exif()
     exif[274] = turn
     return exif
+
+
+def test_twelve_bits_with_a_predictor_are_read_as_they_were_meant(tmp_path):
+    """Pillow minds no predictor there."""
+    levels = np.random.default_rng(0).integers(0, 4096, (6, 8)).astype(np.uint16)
+    path = tmp_path / "twelve.tif"
+    differences = np.diff(levels.astype(int), axis=1, prepend=0) % 4096
+    bits = "".join(f"{one:012b}" for one in differences.ravel())
+    packed = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    tags = [(256, 3, 8), (257, 3, 6), (258, 3, 12), (259, 3, 8), (262, 3, 1), (277, 3, 1),
+            (278, 3, 6), (317, 3, 2)]  # fmt: skip
+    strip = zlib.compress(packed)
+    entries = sorted([*tags, (273, 4, 8), (279, 4, len(strip))])
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack("<HHII", tag, kind, 1, value)
+    start = 8 + len(strip) + len(strip) % 2
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, start)
+        + strip.ljust(start - 8, b"\0")
+        + directory
+        + bytes(4)
+    )
+    assert np.array_equal(tifffile.imread(path) % 4096, levels)
+    read = images.read(path).pixels[0, 0].numpy()
+    assert np.abs(read.astype(float) / 65535 - levels / 4095).max() < 1e-4

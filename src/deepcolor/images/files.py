@@ -145,6 +145,8 @@ def _picture(
         _check_planes(file, name, max_pixels)
     elif image.format in ("JPEG", "MPO"):
         _check_length(file, image, name)
+    elif image.format == "PNG":
+        _scale_key(file, image)
     deep = _read_deep(file, image, page, name, max_pixels)
     if deep is not None:
         return read_deep(deep, image, name)
@@ -175,6 +177,15 @@ def _check_length(file: IO[bytes], image: Image.Image, name: str) -> None:
             f"{name} is damaged or truncated: {image.width} x {image.height} pixels cannot lie in"
             f" {file.tell()} bytes of JPEG"
         )
+
+
+def _scale_key(file: IO[bytes], image: Image.Image) -> None:
+    """Bring the transparent level of a grey PNG of 2 or 4 bits to 8, as Pillow does its levels."""
+    key = image.info.get("transparency")
+    file.seek(PNG_DEPTH)
+    depth = file.read(1)[0]
+    if image.mode == "L" and depth in (2, 4) and isinstance(key, int):
+        image.info["transparency"] = key * (255 // (2**depth - 1))
 
 
 def _read_deep(

@@ -35,6 +35,8 @@ DENSEST = 100_000  # decoded bytes for one in the file: ten times what a blank p
 SPARE_BYTES = 1 << 24  # decoded, that are too few to count
 LARGE = 2**32 - 2**25  # bytes; the offsets of a TIFF that is no BigTIFF end at 4 GB
 
+PREDICTOR, PACKED = 317, 12  # tag; bits of levels that lie across bytes
+
 
 def _tifffile(what: str, instead: str = "") -> ModuleType:
     try:
@@ -51,7 +53,7 @@ def beyond_pillow(image: Image.Image) -> bool:
     """Whether Pillow would cut this TIFF to 8 bits or misread it, so that `read_tiff` must read it.
 
     Pillow holds one channel of more than 8 bits, and `read_pil` knows its depth. In planes it mixes
-    up the bytes of 16-bit CMYK, and cannot divide alpha out.
+    up the bytes of 16-bit CMYK, and cannot divide alpha out; of 12 bits it minds no predictor.
     """
     tags: Any = getattr(image, "tag_v2", {})
     samples, photometric = tags.get(SAMPLES, 1), tags.get(PHOTOMETRIC)
@@ -59,7 +61,7 @@ def beyond_pillow(image: Image.Image) -> bool:
     if max(tags.get(BITS, (1,))) <= 8:
         return planar and ASSOCIATED in tags.get(EXTRA, ())
     if samples == 1 and image.mode.startswith(("I", "F")):
-        return False
+        return bool(max(tags.get(BITS, (1,))) == PACKED and tags.get(PREDICTOR, 1) != 1)
     return photometric in (0, 1, 2) or (photometric == SEPARATED and planar)
 
 
@@ -123,6 +125,8 @@ def read_tiff(
         if sheet.samplesperpixel > 1 and sheet.planarconfig == 2:
             array = np.moveaxis(array, 0, -1)
         header = _header(sheet, tags)
+        if sheet.predictor != 1 and sheet.bitspersample == PACKED:
+            array = array & (2**PACKED - 1)  # tifffile adds up differences beyond 12 bits
         bits, extra = sheet.bitspersample, tuple(int(kind) for kind in sheet.extrasamples)
     array = array[..., None] if array.ndim == 2 else array
     alpha = array[..., colours] if array.shape[2] > colours else None
