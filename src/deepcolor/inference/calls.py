@@ -8,7 +8,7 @@ from typing import Any, overload
 from deepcolor import images
 from deepcolor.inference.lists import OnError
 from deepcolor.inference.options import Options, QualityName
-from deepcolor.inference.painter import Told
+from deepcolor.inference.painter import AnyGuidance
 from deepcolor.inference.predictor import Numbers, OnePicture, Predictor
 from deepcolor.models import Colorizer
 from deepcolor.weights import DEFAULT
@@ -34,7 +34,7 @@ def _held(model: str | Path | Colorizer, device: str) -> Predictor:
 @overload
 def colorize(
     image: OnePicture, model: str | Path | Colorizer = DEFAULT,
-    device: str = "auto", *, guidance: Told = None, saturation: float = 1.0,
+    device: str = "auto", *, guidance: AnyGuidance = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
     max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
 ) -> images.ColorizedImage: ...  # fmt: skip
@@ -43,7 +43,7 @@ def colorize(
 @overload
 def colorize(
     image: Numbers, model: str | Path | Colorizer = DEFAULT,
-    device: str = "auto", *, guidance: Told = None, saturation: float = 1.0,
+    device: str = "auto", *, guidance: AnyGuidance = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
     max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
 ) -> Numbers: ...  # fmt: skip
@@ -52,7 +52,7 @@ def colorize(
 @overload
 def colorize(
     image: list[Any] | tuple[Any, ...], model: str | Path | Colorizer = DEFAULT,
-    device: str = "auto", *, guidance: Sequence[Told] | None = None, saturation: float = 1.0,
+    device: str = "auto", *, guidance: Sequence[AnyGuidance] | None = None, saturation: float = 1.0,
     temperature: float | None = None, size: int | None = None, quality: QualityName = "balanced",
     max_pixels: int | None = images.MAX_PIXELS, strip_location: bool = False, borders: bool = True,
     on_error: OnError = "raise",
@@ -64,7 +64,7 @@ def colorize(
     model: str | Path | Colorizer = DEFAULT,
     device: str = "auto",
     *,
-    guidance: Told | Sequence[Told] = None,
+    guidance: AnyGuidance | Sequence[AnyGuidance] = None,
     saturation: float = 1.0,
     temperature: float | None = None,
     size: int | None = None,
@@ -131,7 +131,7 @@ def suggest_hints(
     model: str | Path | Colorizer = DEFAULT,
     device: str = "auto",
     *,
-    guidance: Told = None,
+    guidance: AnyGuidance = None,
     max_pixels: int | None = images.MAX_PIXELS,
 ) -> list[tuple[int, int]]:
     """Find the pixels whose true colours would correct a colouring most.

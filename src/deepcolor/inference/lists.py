@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 from deepcolor.images import ImageError
-from deepcolor.inference.painter import Told
+from deepcolor.inference.painter import AnyGuidance
 
 __all__ = ["ON_ERROR", "OnError", "colour_each"]
 
@@ -15,9 +15,9 @@ ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 def colour_each(
     pictures: Sequence[Any],
-    guidance: Told | Sequence[Told],
+    guidance: AnyGuidance | Sequence[AnyGuidance],
     on_error: str,
-    colour: Callable[[Any, Told], Any],
+    colour: Callable[[Any, AnyGuidance], Any],
 ) -> list[Any]:
     """What `colour` makes of each picture and its guidance.
 
@@ -37,7 +37,9 @@ def colour_each(
     return results
 
 
-def _for_each(guidance: Told | Sequence[Told], pictures: int) -> Sequence[Told]:
+def _for_each(
+    guidance: AnyGuidance | Sequence[AnyGuidance], pictures: int
+) -> Sequence[AnyGuidance]:
     """Guidance of each picture of a list."""
     if guidance is None:
         return [None] * pictures

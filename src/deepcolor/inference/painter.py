@@ -20,11 +20,11 @@ from deepcolor.pixels import compose, shrink
 from deepcolor.upsample import ChromaField
 from deepcolor.weights import DEFAULT, load_model
 
-__all__ = ["Painter", "Told", "check_answer"]
+__all__ = ["AnyGuidance", "Painter", "check_answer"]
 
 FARTHEST = 1e4  # CIELAB units: a hundred times any colour; only grey would be left in sRGB
 
-Told = Guidance | Kind | None
+AnyGuidance = Guidance | Kind | None
 """Guidance of one picture; one kind alone is short for a Guidance with nothing else."""
 
 
@@ -55,7 +55,7 @@ class Painter:
         return f"Predictor({type(self.model).__name__}, device={str(self.device)!r}{size})"
 
     def colour(
-        self, picture: images.Picture, options: Options | None = None, guidance: Told = None
+        self, picture: images.Picture, options: Options | None = None, guidance: AnyGuidance = None
     ) -> Any:
         """Colour a picture that was read already, and give it back in kind."""
         options = options or Options()
@@ -68,7 +68,7 @@ class Painter:
     def predict(
         self,
         image: Any,
-        guidance: Told = None,
+        guidance: AnyGuidance = None,
         *,
         size: int | None = None,
         quality: QualityName = "balanced",
@@ -146,7 +146,9 @@ class Painter:
         return picture
 
     @torch.no_grad()  # not inference mode: its tensors could not be asked again later
-    def _predict(self, picture: images.Picture, options: Options, guidance: Told) -> Prediction:
+    def _predict(
+        self, picture: images.Picture, options: Options, guidance: AnyGuidance
+    ) -> Prediction:
         full = (picture.pixels.shape[-2], picture.pixels.shape[-1])
 
         def read(small: tuple[int, int], device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from deepcolor.guidance import Guidance
 from deepcolor.inference.devices import memory_in_words
 from deepcolor.inference.lists import ON_ERROR, OnError, colour_each
 from deepcolor.inference.options import Options, QualityName, check_count
-from deepcolor.inference.painter import Painter, Told
+from deepcolor.inference.painter import AnyGuidance, Painter
 from deepcolor.inference.sampling import GumbelNoise
 from deepcolor.inference.suggest import most_useful
 from deepcolor.models import models
@@ -51,7 +51,7 @@ class Predictor(Painter):
 
     @overload
     def __call__(
-        self, image: OnePicture, guidance: Told = None, *,
+        self, image: OnePicture, guidance: AnyGuidance = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
         strip_location: bool = False, borders: bool = True,
@@ -59,7 +59,7 @@ class Predictor(Painter):
 
     @overload
     def __call__(
-        self, image: Numbers, guidance: Told = None, *,
+        self, image: Numbers, guidance: AnyGuidance = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
         strip_location: bool = False, borders: bool = True,
@@ -67,7 +67,7 @@ class Predictor(Painter):
 
     @overload
     def __call__(
-        self, image: list[Any] | tuple[Any, ...], guidance: Sequence[Told] | None = None, *,
+        self, image: list[Any] | tuple[Any, ...], guidance: Sequence[AnyGuidance] | None = None, *,
         saturation: float = 1.0, temperature: float | None = None, size: int | None = None,
         quality: QualityName = "balanced", max_pixels: int | None = images.MAX_PIXELS,
         strip_location: bool = False, borders: bool = True, on_error: OnError = "raise",
@@ -76,7 +76,7 @@ class Predictor(Painter):
     def __call__(
         self,
         image: Any,
-        guidance: Told | Sequence[Told] = None,
+        guidance: AnyGuidance | Sequence[AnyGuidance] = None,
         *,
         saturation: float = 1.0,
         temperature: float | None = None,
@@ -100,7 +100,7 @@ class Predictor(Painter):
     def run(
         self,
         image: Any,
-        guidance: Told | Sequence[Told],
+        guidance: AnyGuidance | Sequence[AnyGuidance],
         options: Options,
         *,
         max_pixels: int | None = images.MAX_PIXELS,
@@ -111,7 +111,7 @@ class Predictor(Painter):
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
 
-        def one(picture: Any, told: Told) -> Any:
+        def one(picture: Any, told: AnyGuidance) -> Any:
             given = Guidance.of(told)
             result = self.colour(images.read(picture, max_pixels), options, given)
             if strip_location:
@@ -126,7 +126,7 @@ class Predictor(Painter):
         self,
         image: Any,
         n: int,
-        guidance: Told = None,
+        guidance: AnyGuidance = None,
         *,
         seed: int = 0,
         saturation: float = 1.0,
@@ -178,7 +178,7 @@ class Predictor(Painter):
         n: int,
         seed: int,
         options: Options,
-        guidance: Told = None,
+        guidance: AnyGuidance = None,
     ) -> list[Any]:
         """As `samples`, of a picture that was read already."""
         known = self.require_distribution("samples", options.temperature, seed)
@@ -197,7 +197,7 @@ class Predictor(Painter):
     def uncertainty(
         self,
         image: Any,
-        guidance: Told = None,
+        guidance: AnyGuidance = None,
         *,
         size: int | None = None,
         quality: QualityName = "balanced",
@@ -236,7 +236,7 @@ class Predictor(Painter):
         self,
         image: Any,
         n: int,
-        guidance: Told = None,
+        guidance: AnyGuidance = None,
         *,
         max_pixels: int | None = images.MAX_PIXELS,
     ) -> list[tuple[int, int]]:
