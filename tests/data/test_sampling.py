@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning import LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import Dataset
 
@@ -27,7 +27,9 @@ class Echo(Dataset):
 
 def loader(count=22, batch_size=4, workers=0, seed=0, drop_last=True, weights=None):
     sampler = EpochSampler(weights or [1.0] * count, seed)
-    return ResumableLoader(Echo(), batch_size, sampler, drop_last=drop_last, num_workers=workers)
+    return ResumableLoader(
+        Echo(), batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers
+    )
 
 
 def epoch_of(sampler, epoch):
@@ -93,7 +95,7 @@ def test_devices_share_the_draws_of_one(weights, replicas):
 def test_all_devices_give_equally_many_batches():
     for drop_last in (True, False):
         samplers = [EpochSampler([1.0] * 23, 0, 3, rank) for rank in range(3)]  # 8, 8 and 7 draws
-        loaders = [ResumableLoader(Echo(), 4, s, drop_last=drop_last) for s in samplers]
+        loaders = [ResumableLoader(Echo(), 4, sampler=s, drop_last=drop_last) for s in samplers]
         assert len({len(list(one)) for one in loaders} | {len(one) for one in loaders}) == 1
 
 
@@ -191,7 +193,8 @@ def test_a_run_killed_under_lightning_sees_the_batches_of_the_unbroken_run(
     assert dying.seen[:kept] + resumed.seen == unbroken.seen
 
 
-def test_lightning_may_put_another_sampler_in_place(tmp_path):
+@pytest.mark.parametrize("made", ["beforehand", "in a hook of Lightning's"])
+def test_lightning_may_put_another_sampler_in_place(tmp_path, made):
     model = Recorder()
     trainer = Trainer(
         max_epochs=1, overfit_batches=2, accelerator="cpu", logger=False,
@@ -203,7 +206,11 @@ def test_lightning_may_put_another_sampler_in_place(tmp_path):
         def __getitem__(self, place):
             return torch.tensor([0, place if isinstance(place, int) else place[1]])
 
-    data = ResumableLoader(Plain(), 4, EpochSampler([1.0] * 12), drop_last=True)
+    def loader():
+        return ResumableLoader(Plain(), 4, sampler=EpochSampler([1.0] * 12), drop_last=True)
+
+    data = loader() if made == "beforehand" else LightningDataModule()
+    data.train_dataloader = loader  # only Lightning asks a data module for it
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers")
         warnings.filterwarnings("ignore", ".*overfit_batches")

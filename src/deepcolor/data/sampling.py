@@ -123,7 +123,8 @@ class ResumableLoader(DataLoader[Any]):
     Guaranteed, for checkpoints written between two batches: the batches after resuming are those
     that the unbroken run would have seen, bit for bit, with any number of workers. Batches that
     workers had prepared ahead do not count as seen. With several devices all give equally many
-    batches.
+    batches. All arguments but the first two go by name: within its own hooks Lightning notes how
+    a loader was made, and cannot replace a sampler that was given by position.
 
     Args:
         dataset: answers to draws.
@@ -142,6 +143,7 @@ class ResumableLoader(DataLoader[Any]):
         self,
         dataset: Dataset[Any],
         batch_size: int | None = 1,
+        *,
         sampler: Sampler[Any] | None = None,
         drop_last: bool = False,
         num_workers: int = 0,
