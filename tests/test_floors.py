@@ -11,8 +11,8 @@ SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
 FLOORS = [
-    "extras", "files", "opening", "listing", "color", "gamut", "quantize", "rebalance", "guidance",
-    "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample", "pixels",
+    "color", "gamut", "quantize", "upsample", "extras", "files", "opening", "listing", "images",
+    "rebalance", "guidance", "blocks", "losses", "metrics", "pixels", "data", "models", "weights",
     "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
 ]
 # fmt: on
