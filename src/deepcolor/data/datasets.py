@@ -1,6 +1,5 @@
 """Photographs to train on: what every source of them shares, folders and lists of files."""
 
-import io
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -8,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as T
 
 from deepcolor.files import shown
+from deepcolor.images import ImageError, read_rgb
 from deepcolor.listing import RESULT, is_photograph, photographs_in
 from deepcolor.opening import open_file
 
@@ -26,8 +26,8 @@ LISTED = 10  # names in a message
 Transform = Callable[[Image.Image], Any]
 
 
-class DamagedPhotoError(ValueError):
-    """A photograph that cannot be decoded."""
+class DamagedPhotoError(ImageError):
+    """A photograph of a set that cannot be read or decoded."""
 
 
 class PhotoSet(Dataset[Tensor], ABC):
@@ -70,7 +70,7 @@ class PhotoSet(Dataset[Tensor], ABC):
         return zlib.crc32(self.read(index))
 
     def picture(self, index: int, least: int | None = None) -> Image.Image:
-        """The photograph, upright and in RGB.
+        """The photograph as it is shown: upright, in sRGB, as `deepcolor.images.read_rgb` reads it.
 
         Args:
             index: its number.
@@ -79,15 +79,20 @@ class PhotoSet(Dataset[Tensor], ABC):
 
         Raises:
             DamagedPhotoError: naming the photograph, if it cannot be decoded.
+            MemoryError: if there is not enough, which says nothing about the photograph.
         """
+        name = shown(self.names[index])
         try:
-            return decode(self.read(index), least)
+            return read_rgb(self.read(index), name, least)
+        except ImageError as error:
+            if isinstance(error.__cause__, MemoryError):
+                raise error.__cause__ from None
+            raise DamagedPhotoError(str(error)) from error
         except MemoryError:
             raise
-        except Exception as error:  # Pillow's decoders fail in many ways
+        except Exception as error:  # of the file, the archive or the table: many kinds
             raise DamagedPhotoError(
-                f"cannot decode training photograph {shown(self.names[index])}"
-                f" ({type(error).__name__}: {error})"
+                f"cannot read photograph {name} ({type(error).__name__}: {error})"
             ) from error
 
     def __len__(self) -> int:
@@ -97,22 +102,6 @@ class PhotoSet(Dataset[Tensor], ABC):
         rgb = self.picture(index)
         picture: Tensor = T.pil_to_tensor(rgb) if self.transform is None else self.transform(rgb)
         return picture
-
-
-def decode(encoded: bytes, least: int | None = None) -> Image.Image:
-    """An encoded photograph as an upright RGB image; `least` as in `PhotoSet.picture`."""
-    with Image.open(io.BytesIO(encoded)) as opened:
-        if least is not None:
-            opened.draft(None, (least, least))
-        opened.load()
-        image: Image.Image = opened
-        try:
-            image = ImageOps.exif_transpose(opened)
-        except Exception:  # Pillow's EXIF parser fails in many ways; the picture is fine
-            image = opened
-        if "transparency" in image.info:  # Pillow warns of the direct way
-            image = image.convert("RGBA")
-        return image.convert("RGB")
 
 
 class _Files(PhotoSet):

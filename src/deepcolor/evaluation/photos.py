@@ -1,6 +1,5 @@
 """The photographs to measure on: found in folders and archives, read one at a time."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from deepcolor import images
 from deepcolor.data import open_photos
@@ -90,18 +90,8 @@ def read_rgb(data: bytes, name: str) -> Tensor:
     Raises:
         ImageError: for a file that is no picture, damaged, or empty; names it.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a second page, an odd profile: told by `colorize`
-            pixels = images.read_colours(data).pixels[0]
-    except images.ImageError as error:
-        called = f"picture of {len(data)} bytes"  # what `images` calls nameless bytes
-        raise images.ImageError(str(error).replace(called, shown(name))) from error
-    if pixels.dtype == torch.uint16:
-        pixels = (pixels.int() + 128) // 257
-    elif pixels.is_floating_point():
-        pixels = (255 * pixels).round()
-    return pixels.to(torch.uint8).expand(3, -1, -1).contiguous()
+    rgb: Tensor = pil_to_tensor(images.read_rgb(data, shown(name)))
+    return rgb
 
 
 def imagenet_class(name: str) -> int | None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from deepcolor.files import shown, write_beside
 from deepcolor.images.arrays import read_array, read_tensor
 from deepcolor.images.decoding import ImageWarning
-from deepcolor.images.files import read_bytes, read_file, read_pages
+from deepcolor.images.files import read_bytes, read_file, read_pages, read_rgb
 from deepcolor.images.metadata import without_location
 from deepcolor.images.pages import write_pages
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture
@@ -36,6 +36,7 @@ __all__ = [
     "read",
     "read_colours",
     "read_pages",
+    "read_rgb",
     "save",
     "save_pages",
     "writable",

@@ -24,7 +24,7 @@ from PIL import Image
 
 from deepcolor.images.picture import ImageError, check_size
 
-__all__ = ["ImageWarning", "decoding"]
+__all__ = ["ImageWarning", "decoding", "remark"]
 
 # Modules that warn while they read; Image also holds the limit on size.
 WARNERS = ("Image", "ImageFile", "JpegImagePlugin", "PngImagePlugin", "TiffImagePlugin",
@@ -46,6 +46,7 @@ class ImageWarning(UserWarning):
 class _Notes:
     name: str
     max_pixels: int | None
+    quiet: bool
     said: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
@@ -70,7 +71,7 @@ def decoding(name: str, max_pixels: int | None, quiet: bool = False) -> Iterator
     Args:
         name: of the picture, for messages.
         max_pixels: of any picture that is decoded on the way; None for no limit.
-        quiet: whether to keep remarks to oneself, for they come again.
+        quiet: whether to keep remarks to oneself, for they come again, or nobody asked.
 
     Raises:
         ImageError: for whatever is raised inside, but for ImageErrors and warnings made errors.
@@ -82,7 +83,7 @@ def decoding(name: str, max_pixels: int | None, quiet: bool = False) -> Iterator
         yield
         return
     _listen()
-    notes = _Notes(name, max_pixels)
+    notes = _Notes(name, max_pixels, quiet)
     token = _NOTES.set(notes)
     try:
         yield
@@ -99,6 +100,13 @@ def decoding(name: str, max_pixels: int | None, quiet: bool = False) -> Iterator
     if notes.said and not quiet:
         remarks = "; ".join(notes.said)
         warnings.warn(f"{name} is not quite in order: {remarks}", ImageWarning, stacklevel=3)
+
+
+def remark(text: str) -> None:
+    """Warn of a picture that is read all the same, unless it is decoded quietly; names it."""
+    notes = _NOTES.get()
+    if notes is None or not notes.quiet:
+        warnings.warn(text, ImageWarning, stacklevel=3)
 
 
 def _listen() -> None:

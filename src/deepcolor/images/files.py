@@ -1,8 +1,8 @@
 """Pictures from files, bytes and file objects."""
 
+import io
 import os
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -14,15 +14,16 @@ from PIL import Image
 
 from deepcolor.extras import needs
 from deepcolor.files import shown
-from deepcolor.images.decoding import ImageWarning, decoding
+from deepcolor.images.decoding import decoding, remark
 from deepcolor.images.formats import UnreadableError, open_image
 from deepcolor.images.levels import Deep
 from deepcolor.images.picture import MAX_PIXELS, ImageError, Picture, check_bytes, check_size
-from deepcolor.images.pil import read_deep, read_pil
+from deepcolor.images.pil import DEEP_MODES, as_shown, read_deep, read_pil
+from deepcolor.images.result import eight_bits
 from deepcolor.images.tiff import beyond_pillow, check_tiff, read_tiff
 from deepcolor.opening import NoFileError, open_file
 
-__all__ = ["read_bytes", "read_file", "read_pages"]
+__all__ = ["read_bytes", "read_file", "read_pages", "read_rgb"]
 
 PNG_MAGIC, PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # PNG specification: IHDR's bit depth, colour type
 TIFF_SUBFILE = 254  # TIFF 6.0
@@ -58,12 +59,50 @@ def read_bytes(data: IO[bytes], name: str, max_pixels: int | None) -> Picture:
                 raise
             return read_deep(*read_tiff(data, 0, name, max_pixels), name)  # as RGB of floats
         if count > 1:
-            warnings.warn(
-                f"{name} holds {count} pictures; the first is coloured", ImageWarning, stacklevel=3
-            )
+            remark(f"{name} holds {count} pictures; the first is coloured")
         if image.format in ("TIFF", "GIF"):  # counting moved it
             image = open_image(data, name)
         return _picture(data, image, 0, name, max_pixels)
+
+
+def read_rgb(
+    data: bytes, name: str, least: int | None = None, max_pixels: int | None = MAX_PIXELS
+) -> Image.Image:
+    """A photograph as it is shown: upright, in sRGB at 8 bits a channel, without transparency.
+
+    The pixels are those of `images.read_colours`, rounded to 8 bits; nothing else about the file is
+    looked at or remarked on, for whoever reads thousands.
+
+    Args:
+        data: the encoded file; of several pictures in it the first.
+        name: what to call it in messages.
+        least: pixels that the shorter side must have. A JPEG several times as large is decoded at a
+            half, a quarter or an eighth of its size, which is as many times faster.
+        max_pixels: refuse larger ones before memory is taken for them; None for no limit.
+
+    Raises:
+        ImageError: for what is no picture, or a damaged or too large one.
+    """
+    file = io.BytesIO(data)
+    with decoding(name, max_pixels, quiet=True):
+        try:
+            image = open_image(file, name)
+        except UnreadableError:
+            return _rounded(read_bytes(file, name, max_pixels))  # perhaps it is one of tifffile's
+        deep = _checked(file, image, 0, name, max_pixels)
+        if deep is not None:
+            return _rounded(read_deep(deep, image, name))
+        if image.mode in DEEP_MODES:
+            return _rounded(read_pil(image, name, max_pixels))
+        if least is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, (least, least))
+        return as_shown(image, name)
+
+
+def _rounded(picture: Picture) -> Image.Image:
+    pixels = picture.pixels if picture.colours is None else picture.colours()
+    array = pixels[0].expand(3, -1, -1).permute(1, 2, 0).numpy()
+    return Image.fromarray(np.ascontiguousarray(eight_bits(array, 1.0)))
 
 
 def read_pages(path: Path, max_pixels: int | None = MAX_PIXELS) -> Iterator[Picture]:
@@ -140,6 +179,16 @@ def _walk(image: Image.Image, name: str, max_pixels: int | None) -> Iterator[int
 def _picture(
     file: IO[bytes], image: Image.Image, page: int, name: str, max_pixels: int | None
 ) -> Picture:
+    deep = _checked(file, image, page, name, max_pixels)
+    if deep is not None:
+        return read_deep(deep, image, name)
+    return read_pil(image, name, max_pixels)
+
+
+def _checked(
+    file: IO[bytes], image: Image.Image, page: int, name: str, max_pixels: int | None
+) -> np.ndarray[Any, Any] | Deep | None:
+    """The pixels of what Pillow would cut to 8 bits or misread, once the file's size is known."""
     check_size(image.height, image.width, name, max_pixels)
     if image.format == "JPEG2000":
         _check_planes(file, name, max_pixels)
@@ -147,10 +196,7 @@ def _picture(
         _check_length(file, image, name)
     elif image.format == "PNG":
         _scale_key(file, image)
-    deep = _read_deep(file, image, page, name, max_pixels)
-    if deep is not None:
-        return read_deep(deep, image, name)
-    return read_pil(image, name, max_pixels)
+    return _read_deep(file, image, page, name, max_pixels)
 
 
 def _check_planes(file: IO[bytes], name: str, max_pixels: int | None) -> None:

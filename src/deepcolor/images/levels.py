@@ -1,12 +1,12 @@
 """Levels of any bit depth, and what white is where a file does not say so."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from deepcolor.images.decoding import remark
 from deepcolor.images.picture import ImageError
 
 __all__ = ["WHITES", "Deep", "bands", "divided", "rescaled", "white_of"]
@@ -76,11 +76,9 @@ def white_of(values: np.ndarray[Any, Any], name: str, whites: Sequence[float] = 
             break
         if low < -DUST * white or high > (1 + DUST) * white:
             outside = share(values < 0) + share(values > white)
-            warnings.warn(
+            remark(
                 f"{name}: values reach from {low:.4g} to {high:.4g}; {outside:.2g} of them lie"
-                f" out of [0, {white:.10g}] and are clipped",
-                UserWarning,
-                stacklevel=2,
+                f" out of [0, {white:.10g}] and are clipped"
             )
         return white
     known = ", ".join(f"{white:.10g}" for white in whites)

@@ -1,10 +1,10 @@
 """What a picture says about itself besides its pixels: EXIF, XMP, resolution, profile."""
 
-import warnings
 from typing import Any
 
 from PIL import Image
 
+from deepcolor.images.decoding import remark
 from deepcolor.images.profiles import srgb_profile
 from deepcolor.listing import MARK, SOFTWARE
 
@@ -43,7 +43,7 @@ def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) 
     try:
         found["exif"] = _marked(_exif(image, size or image.size)).tobytes()
     except Exception as error:  # Pillow's EXIF parser fails in many ways; the picture is fine
-        warnings.warn(f"{name}: damaged EXIF is not carried over ({error})", stacklevel=2)
+        remark(f"{name}: damaged EXIF is not carried over ({error})")
     xmp = image.info.get("xmp", image.info.get("XML:com.adobe.xmp"))
     if isinstance(xmp, str):
         xmp = xmp.encode("utf-8", "replace")
@@ -54,7 +54,7 @@ def carried(image: Image.Image, name: str, size: tuple[int, int] | None = None) 
         if isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(v) < 1e6 for v in dpi):
             found["dpi"] = (float(dpi[0]), float(dpi[1]))
     except (TypeError, ValueError, ArithmeticError):
-        warnings.warn(f"{name}: its resolution, {dpi!r}, is not carried over", stacklevel=2)
+        remark(f"{name}: its resolution, {dpi!r}, is not carried over")
     if image.info.get("icc_profile"):
         found["icc_profile"] = srgb_profile()
     comment = image.info.get("comment")

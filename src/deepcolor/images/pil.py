@@ -2,7 +2,6 @@
 
 import operator
 import reprlib
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from deepcolor.images.decoding import ImageWarning, decoding
+from deepcolor.images.decoding import decoding, remark
 from deepcolor.images.levels import Deep, rescaled, white_of
 from deepcolor.images.metadata import ORIENTATION, carried
 from deepcolor.images.picture import ImageError, Picture, check_size
-from deepcolor.images.profiles import neutral, neutral_array, srgb
-from deepcolor.images.result import ColorizedImage
+from deepcolor.images.profiles import neutral, neutral_array, shown, srgb
+from deepcolor.images.result import ColorizedImage, eight_bits
 
-__all__ = ["read_deep", "read_pil"]
+__all__ = ["DEEP_MODES", "as_shown", "read_deep", "read_pil"]
 
 GREY_MODES = ("1", "L", "LA", "La")
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
@@ -41,14 +40,7 @@ def read_pil(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
 
 def _read(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
     check_size(image.height, image.width, name, max_pixels)
-    if image.mode not in MODES + DEEP_MODES:
-        raise ImageError(
-            f"{name} has mode {image.mode}; modes that work: {', '.join(MODES + DEEP_MODES)}"
-        )
-    _load(image)  # TIFF turns itself upright here
-    source = image
-    if _orientation(image) != 1:
-        image = ImageOps.exif_transpose(image)
+    source, image = image, _upright(image, name)
     image = _usable(image, name)
     kept = carried(image, name)
     icc = image.info.get("icc_profile")
@@ -58,6 +50,16 @@ def _read(image: Image.Image, name: str, max_pixels: int | None) -> Picture:
         return _levels(Deep(values[..., None], alpha, white), icc, kept, name)
     mode, transparency = _split(image)
     return _shallow(image, mode, transparency, icc, kept, name)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Decoded, of a mode that holds a picture."""
+    if image.mode not in MODES + DEEP_MODES:
+        raise ImageError(
+            f"{name} has mode {image.mode}; modes that work: {', '.join(MODES + DEEP_MODES)}"
+        )
+    _load(image)  # TIFF turns itself upright here
+    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
 
 
 def _load(image: Image.Image) -> None:
@@ -79,6 +81,22 @@ def _load(image: Image.Image) -> None:
         image.load()
     finally:
         source.filename = filename
+
+
+def as_shown(image: Image.Image, name: str) -> Image.Image:
+    """A PIL image of 8 bits a channel in sRGB, mode RGB, upright, without transparency.
+
+    The pixels are those that `read_pil` reads, and `Picture.colours` where it gives any.
+    """
+    image = _upright(image, name)
+    icc = image.info.get("icc_profile")
+    image.info = {}  # transparency is no part of the colours; nor is the rest true any more
+    mode = _plain_mode(image)
+    if image.mode != mode:
+        image = (image.convert("LA") if image.mode == "La" else image).convert(mode)
+    image = shown(image, icc, name) if icc else image.convert("RGB")
+    image.info = {}
+    return image
 
 
 def _stored(
@@ -190,13 +208,19 @@ def _levels(deep: Deep, icc: bytes | None, kept: dict[str, Any], name: str) -> P
         unit = values if depth == torch.float32 else (values / top).astype(np.float32)
         luminance = neutral_array(unit, icc, name)
     pixels = _tensor(values) if luminance is None else luminance[None, None]
+    grey, kind = values.shape[2] == 1, values.dtype
 
     def give_back(rgb: Tensor) -> Image.Image:
         out = _array(rgb)
         out = out * np.float32(top) if depth == torch.float32 else out
         return ColorizedImage.of(out, deep.alpha, kept, top)
 
-    return Picture(pixels, name, depth, give_back)
+    def colours() -> Tensor:
+        rgb = eight_bits(deep.values.astype(kind, copy=False), deep.white)
+        return _pixels(srgb(Image.fromarray(rgb), icc or b"", name), "RGB")
+
+    known = None if luminance is None or grey else colours
+    return Picture(pixels, name, depth, give_back, colours=known)
 
 
 def _usable(image: Image.Image, name: str) -> Image.Image:
@@ -210,19 +234,20 @@ def _usable(image: Image.Image, name: str) -> Image.Image:
         else:
             image.crop((0, 0, 1, 1)).convert("RGBA")
     except Exception:  # whatever Pillow makes of it
-        warnings.warn(
-            f"{name}: its transparency, {reprlib.repr(key)}, cannot be used and is left out",
-            ImageWarning,
-            stacklevel=2,
-        )
+        remark(f"{name}: its transparency, {reprlib.repr(key)}, cannot be used and is left out")
         image = image.copy()
         del image.info["transparency"]
     return image
 
 
+def _plain_mode(image: Image.Image) -> str:
+    """The mode without transparency: L, RGB or CMYK."""
+    return "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
+
+
 def _split(image: Image.Image) -> tuple[str, Image.Image | None]:
-    """The mode without transparency, L, RGB or CMYK; and the transparency."""
-    mode = "L" if image.mode in GREY_MODES else "CMYK" if image.mode == "CMYK" else "RGB"
+    """The mode without transparency; and the transparency."""
+    mode = _plain_mode(image)
     if image.mode not in ALPHA_MODES and "transparency" not in image.info:
         return mode, None
     if image.mode in ("LA", "RGBA"):

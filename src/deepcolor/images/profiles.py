@@ -7,7 +7,6 @@ clip it.
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,12 +18,13 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from deepcolor.images.decoding import ImageWarning
+from deepcolor.images.decoding import remark
 
-__all__ = ["neutral", "neutral_array", "srgb", "srgb_profile"]
+__all__ = ["neutral", "neutral_array", "shown", "srgb", "srgb_profile"]
 
 KINDS = {"L": "GRAY", "I;16": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # ICC's names
 GRID = 52  # 0, 5, 10 ... 255: points of the table for 16-bit colour, all of them whole 8-bit levels
+KEPT = 32  # profiles remembered
 SAME = 1 / 255  # of the scale: a profile that differs less is sRGB under another name
 
 
@@ -81,17 +81,12 @@ def neutral(image: Image.Image, icc: bytes, name: str) -> np.ndarray[Any, Any] |
         ImageWarning: of a profile that cannot be used.
     """
     with _usable(name):
-        to_grey = _transform(icc, image.mode)
+        to_grey = _to_grey(icc, image.mode)
         if to_grey is None:
             return None
-        if image.mode == "CMYK":
+        if image.mode != "L":
             return np.asarray(to_grey.apply(image))
-        table = _table(to_grey, image.mode)
-        if _assumed(table, image.mode):
-            return None
-        if image.mode == "RGB":
-            return np.asarray(to_grey.apply(image))
-        levels = (65535 * table + 0.5).astype(np.uint16)
+        levels = (65535 * _table(to_grey, image.mode) + 0.5).astype(np.uint16)
         return np.take(levels, np.asarray(image))
     return None
 
@@ -110,9 +105,9 @@ def neutral_array(values: np.ndarray[Any, Any], icc: bytes, name: str) -> Tensor
     mode = "RGB" if values.shape[2] == 3 else "I;16"
     found = None
     with _usable(name):
-        to_grey = _transform(icc, mode)
+        to_grey = _to_grey(icc, mode)
         found = None if to_grey is None else _table(to_grey, mode)
-    if found is None or _assumed(found, mode):
+    if found is None:
         return None
     table = torch.from_numpy(found)
     if mode == "I;16":
@@ -129,11 +124,15 @@ def neutral_array(values: np.ndarray[Any, Any], icc: bytes, name: str) -> Tensor
 def srgb(image: Image.Image, icc: bytes, name: str) -> Image.Image:
     """Convert a picture of mode L, RGB or CMYK from its profile to sRGB, mode RGB."""
     with _usable(name):
-        ours = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
-        theirs = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        out = ImageCms.profileToProfile(image, theirs, ours, outputMode="RGB")
-        assert out is not None  # it is None in place only
-        return out
+        return _to_srgb(icc, image.mode).apply(image)
+    return image.convert("RGB")
+
+
+def shown(image: Image.Image, icc: bytes, name: str) -> Image.Image:
+    """The same where the profile gives its numbers another meaning than sRGB; else as they are."""
+    with _usable(name):
+        if _to_grey(icc, image.mode) is not None:
+            return srgb(image, icc, name)
     return image.convert("RGB")
 
 
@@ -143,12 +142,27 @@ def _usable(name: str) -> Iterator[None]:
     try:
         yield
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        warnings.warn(
+        remark(
             f"{name} has a colour profile that cannot be used ({error}); its numbers are taken"
-            " for sRGB",
-            ImageWarning,
-            stacklevel=4,
+            " for sRGB"
         )
+
+
+# A few profiles come again and again; making these takes longer than a small photograph does.
+@lru_cache(maxsize=KEPT)
+def _to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    ours = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
+    theirs = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return ImageCms.buildTransform(theirs, ours, mode, "RGB")
+
+
+@lru_cache(maxsize=KEPT)
+def _to_grey(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """To luminance; None where numbers of that mode mean what they do without the profile."""
+    to_grey = _transform(icc, mode)
+    if to_grey is None or (mode != "CMYK" and _assumed(_table(to_grey, mode), mode)):
+        return None
+    return to_grey
 
 
 def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

@@ -15,7 +15,7 @@ from deepcolor.images.levels import bands
 from deepcolor.images.picture import ImageError
 from deepcolor.images.tiff import XMP, write_tiff
 
-__all__ = ["ColorizedImage", "format_of"]
+__all__ = ["ColorizedImage", "eight_bits", "format_of"]
 
 QUALITY = 95  # of JPEG, without chroma subsampling: chroma is what we made
 LOSSY = {"JPEG": QUALITY, "WEBP": 90, "AVIF": 85, "HEIF": 85}  # about the same file size
@@ -69,7 +69,7 @@ class ColorizedImage(Image.Image):
         if array.dtype != np.uint8:
             full = None if alpha is None else np.asarray(alpha, dtype=array.dtype)[..., None]
             deep = array if full is None else np.concatenate([array, full], axis=2)
-        plain = Image.fromarray(_shown(array if deep is None else deep, top))
+        plain = Image.fromarray(eight_bits(array if deep is None else deep, top))
         if deep is None and alpha is not None:
             plain.putalpha(alpha if isinstance(alpha, Image.Image) else Image.fromarray(alpha))
         self = cls()
@@ -123,7 +123,9 @@ class ColorizedImage(Image.Image):
 
     def _current_deep(self) -> np.ndarray[Any, Any] | None:
         """The deep pixels, unless somebody has drawn on the image since."""
-        if self.deep is None or not np.array_equal(np.asarray(self), _shown(self.deep, self.top)):
+        if self.deep is None or not np.array_equal(
+            np.asarray(self), eight_bits(self.deep, self.top)
+        ):
             return None
         return self.deep
 
@@ -150,8 +152,8 @@ def format_of(path: Path) -> str:
     return kind
 
 
-def _shown(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
-    """At 8 bits, rounded."""
+def eight_bits(array: np.ndarray[Any, Any], top: float) -> np.ndarray[Any, Any]:
+    """Levels of [0, top] at 8 bits, rounded."""
     if array.dtype == np.uint8:
         return array
     out = np.empty(array.shape, dtype=np.uint8)
