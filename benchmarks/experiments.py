@@ -10,7 +10,6 @@ leaves out runs that are there, so that it can be interrupted; `report` prints t
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +29,7 @@ from tqdm import tqdm
 from deepcolor.blocks.encoders import load_by_position
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import open_photos
+from deepcolor.files import write_beside
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.inference import Predictor
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
@@ -189,7 +189,8 @@ def load(path: str, kept: Path) -> tuple[Tensor, Tensor]:
         photos = open_photos(path, v2.Compose(middle))
         chosen = [i for i, source in enumerate(photos.sources) if source != SMALL]
         pictures = torch.stack([photos[i] for i in tqdm(chosen, desc="photographs")])
-        torch.save((pictures, global_vectors(pictures)), kept)
+        held = (pictures, global_vectors(pictures))
+        write_beside(kept, lambda file: torch.save(held, file))
     pictures, vectors = torch.load(kept, weights_only=True)
     return pictures, vectors
 
@@ -304,8 +305,7 @@ def run(name: str, seed: int, photos: Tensor, vectors: Tensor, out: Path) -> Non
     file = out / f"{slug(name)}.{seed}.json"
     if seed == 0 and name != SHUFFLED:
         strip(Predictor(model.eval(), device="cpu"), SIDE).save(out / f"{slug(name)}.png")
-    file.with_suffix(".part").write_text(json.dumps(done, indent=1))
-    os.replace(file.with_suffix(".part"), file)
+    write_beside(file, lambda opened: opened.write(json.dumps(done, indent=1).encode()))
 
 
 def slug(name: str) -> str:

@@ -16,7 +16,6 @@ with a rate that falls to nothing. Hints are trained afterwards, by lite.hints.y
 """
 
 import argparse
-import io
 import json
 import math
 import os
@@ -30,12 +29,14 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 import deepcolor
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data.degrade import Degradations
+from deepcolor.files import write_beside
+from deepcolor.images import read_rgb
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
 from deepcolor.models.lite import Lite
 from deepcolor.rebalance import AbPrior, rebalancing_weights
@@ -70,14 +71,13 @@ def hashes(image: Image.Image) -> list[int]:
 
 
 def members(path: Path) -> Iterator[Image.Image]:
-    """Photographs of an archive, upright, in RGB, as small as they are kept."""
+    """Photographs of an archive, as they are shown, as small as they are kept."""
     with tarfile.open(path) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
             if file is None or not member.name.lower().endswith((".jpg", ".jpeg", ".webp", ".png")):
                 continue
-            with Image.open(io.BytesIO(file.read())) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
+            image = read_rgb(file.read(), f"{path}:{member.name}")
             scale = min(1.0, SHORT / min(image.size))
             size = [max(1, round(side * scale)) for side in image.size]
             image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
@@ -254,10 +254,8 @@ def save(run: Path, common: dict[str, Any]) -> None:
         held = {
             name: {k: v.clone() for k, v in common[name].items()} for name in ("center", "average")
         }
-    torch.save(
-        held | {"counts": common["counts"].clone(), "prior": common["prior"]}, run / "last.tmp"
-    )
-    os.replace(run / "last.tmp", run / "last.pt")
+    held |= {"counts": common["counts"].clone(), "prior": common["prior"]}
+    write_beside(run / "last.pt", lambda file: torch.save(held, file))
 
 
 def measured_prior(model: Lite, photographs: Photographs) -> Tensor:

@@ -32,7 +32,7 @@ from deepcolor.data.datasets import DamagedPhotoError, PhotoSet
 
 __all__ = ["CacheError", "VectorCache", "VectorSet", "cache_vectors", "weights_hash"]
 
-FORMAT = "deepcolor vectors 2"
+FORMAT = "deepcolor vectors 3"  # of photographs as they are shown
 VIEW = "centre square"
 DAMAGED = -1  # instead of the checksum of a photograph that cannot be decoded
 LISTED = 10  # names in a message

@@ -9,7 +9,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from deepcolor.data.datasets import DamagedPhotoError, PhotoSet
+from deepcolor.files import write_beside
 
 __all__ = ["GREY_BELOW", "cached_scan", "scan", "small_colourfulness"]
 
@@ -27,7 +27,7 @@ SIDE = 64  # pixels a photograph is looked at with
 GREY_BELOW = 10.0
 """Least colourfulness (Hasler and Suesstrunk 2003: 0 not, 15 slightly colourful) by default."""
 BAR_FROM = 2000  # photographs from which a progress bar is shown
-FORMAT = 1  # of the figures; a new one makes old caches void
+FORMAT = 2  # of the figures; a new one makes old caches void
 
 
 def small_colourfulness(image: Image.Image) -> float:
@@ -123,13 +123,8 @@ def read_cache(file: Path) -> dict[int, float]:
 
 def write_cache(file: Path, prints: NDArray[np.uint64], figures: NDArray[np.float32]) -> None:
     """Write whole or not at all, so that runs at the same time do not disturb each other."""
-    part = file.with_suffix(f".{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            np.savez(stream, prints=prints, figures=figures)
-        part.replace(file)
+        write_beside(file, lambda stream: np.savez(stream, prints=prints, figures=figures))
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         warnings.warn(f"cannot keep the figures of colours: {error}", stacklevel=2)
