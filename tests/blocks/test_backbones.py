@@ -64,14 +64,14 @@ def test_weights_that_do_not_fit_are_listed_up_to_ten(resnet18, tmp_path):
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such weights file"):
         read_weights(str(tmp_path / "none.pth"))
     for name in ("broken.pth", "broken.safetensors"):
         (tmp_path / name).write_bytes(b"broken")
         with pytest.raises(ValueError, match=name):
             read_weights(str(tmp_path / name))
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="no state dict"):
+    with pytest.raises(ValueError, match="maps names to tensors"):
         read_weights(str(tmp_path / "list.pth"))
 
 

@@ -47,7 +47,7 @@ def test_levels_are_conv1_2_to_conv4_3_behind_their_relu(whole, tmp_path):
 def test_a_damaged_file_of_weights_is_refused_in_words(tmp_path):
     path = tmp_path / "vgg16.pth"
     path.write_bytes(b"cut off")
-    with pytest.raises(ValueError, match=r"vgg16\.pth: not a weights file of tensors alone"):
+    with pytest.raises(ValueError, match=r"vgg16\.pth: not a readable PyTorch file"):
         VGGPyramid("vgg16", str(path), "torchvision", frozen=True)
 
 
@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_refused(whole, tmp_path):
         VGGPyramid("resnet18", None, "caffe", frozen=True)
     with pytest.raises(ValueError, match="preprocessing must be one of auto, caffe, torchvision"):
         VGGPyramid("vgg16", None, "keras", frozen=True)
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such weights file"):
         VGGPyramid("vgg16", str(tmp_path / "none.pth"), "caffe", frozen=True)
     path, state = tmp_path / "other.pth", published(whole)
     torch.save({k: v for k, v in state.items() if k != "features.0.bias"}, path)

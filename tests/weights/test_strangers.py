@@ -15,7 +15,8 @@ from torch import nn
 
 from deepcolor.models import MODELS, create_model
 from deepcolor.models.lite import Lite
-from deepcolor.weights import WeightsError, load_model, load_weights, reading, save_model
+from deepcolor.tensors import plain_tensors, read_pickle
+from deepcolor.weights import WeightsError, load_model, load_weights, save_model
 from deepcolor.weights import files as weights_files
 from deepcolor.weights.settings import check_settings, settings_of
 
@@ -355,7 +356,7 @@ def test_the_steps_of_a_large_network_are_far_from_the_bound(tmp_path):
     state = {f"layer.{i}.weight": torch.zeros(1) for i in range(5000)}
     path = tmp_path / "state.pth"
     path.write_bytes(saved(state))
-    assert len(reading.plain_tensors(path, reading.read_pickle(path))) == 5000
+    assert len(plain_tensors(path, read_pickle(path))) == 5000
 
 
 def test_what_a_release_would_be_renamed_from_may_be_of_any_shape(tmp_path, monkeypatch):

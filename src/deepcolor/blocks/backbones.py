@@ -5,17 +5,15 @@ Nothing here downloads. Weights come from a file that the user names, and load s
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepcolor.blocks.fitting import misfits, told
+from deepcolor.tensors import read_state
 
 __all__ = [
     "CAFFE_MEAN",
@@ -43,24 +41,13 @@ VGG16_MAP = (512, 7, 7)  # what its first dense layer flattens
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Read a state dict from a .safetensors, .pth, .pt or .bin file; pickles are not executed.
+    """A state dict of a .safetensors, .pth, .pt or .bin file; see `deepcolor.tensors.read_state`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds no state dict.
+        WeightsError: if it is damaged, would run code, or holds no state dict.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"encoder weights {path!r}: no such file")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        weights = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as e:
-        raise ValueError(f"{path}: not a weights file of tensors alone") from e
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise ValueError(f"{path}: holds no state dict, a dict of names and tensors")
-    return dict(weights)
+    return read_state(Path(path))
 
 
 def load_backbone(backbone: nn.Module, name: str, path: str) -> None:

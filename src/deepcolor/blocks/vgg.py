@@ -6,11 +6,10 @@ from typing import Any, Literal
 import pooch
 import timm
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from deepcolor.blocks.backbones import read_weights
 from deepcolor.blocks.fitting import misfits, told
+from deepcolor.tensors import read_layout, read_state
 
 __all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid", "expected_preprocessing"]
 
@@ -101,11 +100,12 @@ def expected_preprocessing(file: str) -> Literal["caffe", "torchvision"]:
     Raises:
         FileNotFoundError, ValueError: if it cannot be read, or cannot be known.
     """
-    names = read_weights(file).keys()
-    said = None
-    if Path(file).suffix == ".safetensors":
-        with safe_open(file, "pt") as opened:
-            said = (opened.metadata() or {}).get("preprocessing")
+    path, said = Path(file), None
+    if path.suffix == ".safetensors":
+        layout = read_layout(path)
+        names, said = layout.shapes.keys(), layout.metadata.get("preprocessing")
+    else:
+        names = read_state(path).keys()
     if said in ("caffe", "torchvision"):
         return "caffe" if said == "caffe" else "torchvision"
     known = any(
@@ -129,7 +129,7 @@ def expected_preprocessing(file: str) -> Literal["caffe", "torchvision"]:
 
 def _load(backbone: nn.Module, name: str, file: str) -> None:
     """Load the convolutions of a classifier's file, strictly; what lies above is left out."""
-    weights = read_weights(file)
+    weights = read_state(Path(file))
     whole = timm.create_model(name, mlp_ratio=SMALL_HEAD, num_classes=0).state_dict()
     wanted = {key: value for key, value in whole.items() if key.startswith("features.")}
     given = {key: value for key, value in weights.items() if key.startswith("features.")}

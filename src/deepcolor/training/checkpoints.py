@@ -10,8 +10,8 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from deepcolor.files import write_beside
+from deepcolor.tensors import WeightsError, read_pickle
 from deepcolor.weights.files import class_of, load_checkpoint, save_model
-from deepcolor.weights.reading import WeightsError, read_pickle
 
 __all__ = ["CheckpointError", "WholeFileIO", "checkpoint_of", "find_run", "save_best"]
 

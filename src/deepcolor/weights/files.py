@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from deepcolor.blocks.fitting import misfits, told
 from deepcolor.files import write_beside
 from deepcolor.models import Colorizer, create_model, models, name_of
-from deepcolor.weights.reading import (
+from deepcolor.tensors import (
     FORMAT,
     WeightsError,
     plain_tensors,
@@ -35,7 +35,6 @@ __all__ = [
     "load_file",
     "load_network",
     "load_weights",
-    "read_state_dict",
     "save_model",
 ]
 
@@ -224,16 +223,6 @@ def load_network(network: nn.Module, tensors: Mapping[str, Tensor], source: Sour
         network.load_state_dict(tensors, strict=True)
     except ValueError as error:  # a network may check more than shapes, such as its codebook
         raise WeightsError(f"{source}: {error}") from error
-
-
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """A state dict from PyTorch's own format, without running what a pickle may hold.
-
-    Raises:
-        FileNotFoundError: for a path that does not exist.
-        WeightsError: if the file is damaged, would run code, or holds anything else.
-    """
-    return plain_tensors(path, read_pickle(path))
 
 
 def _alike(given: torch.dtype, wanted: torch.dtype) -> bool:

@@ -18,8 +18,8 @@ from deepcolor.blocks.encoders import named_by_position
 from deepcolor.extras import needs
 from deepcolor.metrics import AlexNetDistance, FrozenClassifier
 from deepcolor.models.lite import read_encoder_weights
+from deepcolor.tensors import WeightsError, read_state
 from deepcolor.weights.download import fetch
-from deepcolor.weights.files import WeightsError, read_state_dict
 from deepcolor.weights.table import Published
 
 __all__ = ["EXTRACTORS", "JUDGES", "load_classifier", "load_extractor", "load_lpips"]
@@ -66,7 +66,7 @@ def load_lpips() -> AlexNetDistance:
     """
     path = fetch("LPIPS", JUDGES["alexnet"])
     try:
-        return AlexNetDistance(read_state_dict(path))
+        return AlexNetDistance(read_state(path))
     except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -129,7 +129,7 @@ def _inception(path: Path) -> nn.Module:
             f"FID with Inception {needs('metrics')}; or take the extractor efficientnet_lite0",
             name=error.name,
         ) from error
-    state = read_state_dict(path)
+    state = read_state(path)
     with tempfile.TemporaryDirectory(prefix="deepcolor.") as folder:
         # torch-fidelity unpickles its file as code: it gets one that we wrote, of tensors alone.
         plain = Path(folder) / "inception.pth"

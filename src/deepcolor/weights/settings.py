@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from deepcolor.blocks.fitting import misfits, told
 from deepcolor.models import Colorizer
-from deepcolor.weights.reading import WeightsError, in_words
+from deepcolor.tensors import WeightsError, in_words
 
 __all__ = ["check_fits", "check_settings", "settings_of"]
 

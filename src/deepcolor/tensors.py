@@ -1,4 +1,4 @@
-"""Files of strangers, read without running code and without believing what they say of sizes.
+"""Files of tensors, read without running code and without believing what they say of sizes.
 
 A safetensors file is asked for its header first, which is bounded; tensors are read once the model
 at hand is known to need them. PyTorch's own format goes through torch's weights-only unpickler,
@@ -29,6 +29,7 @@ __all__ = [
     "plain_tensors",
     "read_layout",
     "read_pickle",
+    "read_state",
     "read_tensors",
 ]
 
@@ -60,12 +61,14 @@ class Layout:
         shapes: of the tensors.
         model: name that `save_model` wrote; None if the header says nothing of a model.
         hparams: of that model; a stranger's until `settings.check_settings` has seen them.
+        metadata: all that the header says beside the tensors.
     """
 
     size: int
     shapes: Mapping[str, tuple[int, ...]]
     model: str | None
     hparams: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 def read_layout(path: Path) -> Layout:
@@ -91,12 +94,24 @@ def read_layout(path: Path) -> Layout:
     if total != size:
         raise _unreadable(path, f"its header speaks of {total:,} bytes, it has {size:,}")
     if not isinstance(said, dict) or FORMAT not in said:
-        return Layout(size, shapes, None, {})
+        return Layout(size, shapes, None, {}, said if isinstance(said, dict) else {})
     made_of = _parsed(path, str(said[FORMAT]))
     model, hparams = made_of.get("model"), made_of.get("hparams")
     if not isinstance(model, str) or not isinstance(hparams, dict):
         raise _unreadable(path, "its deepcolor header names no model and settings")
-    return Layout(size, shapes, model, hparams)
+    return Layout(size, shapes, model, hparams, said)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict: of a .safetensors file, or of a file by `torch.save`, whose code is not run.
+
+    Raises:
+        FileNotFoundError: for a path that does not exist or is no file.
+        WeightsError: if the file is damaged, would run code, or holds anything else.
+    """
+    if path.suffix == ".safetensors":
+        return read_tensors(path, read_layout(path))
+    return plain_tensors(path, read_pickle(path))
 
 
 def read_tensors(path: Path, layout: Layout) -> dict[str, Tensor]:
