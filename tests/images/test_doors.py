@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 import zlib
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
@@ -289,6 +290,57 @@ def test_a_jpeg_that_is_shorter_than_its_size_can_be_is_refused():
     data[at + 5 : at + 9] = struct.pack(">HH", 22000, 22000)
     with pytest.raises(images.ImageError, match="22000 x 22000 pixels cannot lie in"):
         images.read(bytes(data))
+
+
+def bitmap(width: int, height: int, runs: bytes, bits: int = 8) -> bytes:
+    """A BMP of run-length codes."""
+    palette = b"".join(bytes([level, level, level, 0]) for level in range(2**bits))
+    size = 54 + len(palette)
+    head = struct.pack("<2sIII", b"BM", size + len(runs), 0, size)
+    kind = 1 if bits == 8 else 2
+    info = (40, width, height, 1, bits, kind, len(runs), 0, 0, 2**bits, 0)
+    return head + struct.pack("<IiiHHIIiiII", *info) + palette + runs
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("prefix", [0, 14])  # as a BMP, and without its head as a DIB
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_bitmap_of_runs_that_is_shorter_than_its_size_can_be_is_refused_at_once(bits, prefix):
+    """Pillow's decoder took half a minute for nine kilobytes that claim 484 megapixels."""
+    hole = b"\0\2\0\xff" + b"\1\5\0\0"  # 255 rows down, a pixel, and the rest of its row
+    data = bitmap(22_000, 22_000, hole * 1000, bits)[prefix:]
+    with pytest.raises(images.ImageError, match=r"22000 x 22000 pixels cannot lie in \d+ bytes of"):
+        images.read(data)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bitmaps_of_the_longest_runs_are_read(bits):
+    runs = (b"\xff\x22" * 8 + b"\0\0") * 1000 + b"\0\1"  # 2040 x 1000 pixels
+    picture = images.read(bitmap(2040, 1000, runs, bits))
+    assert picture.pixels.shape[-2:] == (1000, 2040)
+    assert picture.pixels.unique().tolist() == [2 if bits == 4 else 0x22]
+
+
+@pytest.mark.parametrize("spare", [0, 1, 3])
+@pytest.mark.parametrize("rest", [0, 255])  # Pillow keeps simple transparency as one number
+def test_a_transparency_of_more_colours_than_the_palette_has_is_left_out(spare, rest):
+    """libpng leaves it out whole (png_handle_tRNS, "invalid")."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", 2, 1, 8, 3, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"PLTE", bytes(range(6)))
+    data += chunk(b"tRNS", b"\0" + bytes([rest]) * (1 + spare))
+    data += chunk(b"IDAT", zlib.compress(b"\0\0\1")) + chunk(b"IEND", b"")
+    result = deepcolor.colorize(data, size=32)
+    assert result.mode == ("RGB" if spare else "RGBA")
+    if not spare:
+        assert list(result.getchannel("A").tobytes()) == [0, rest]
+    decoded = imagecodecs.png_decode(data)  # libpng's own answer
+    assert decoded.shape[2] == (3 if spare else 4)
 
 
 def test_one_large_tile_of_jpeg_2000_is_refused_and_many_small_ones_are_not():

@@ -30,6 +30,8 @@ TIFF_SUBFILE = 254  # TIFF 6.0
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two BigTIFF
 JPEG2000_SIZ = b"\xff\x4f\xff\x51"  # ISO 15444-1, A.5: sizes of picture and tiles follow
 JPEG2000_HEADER = 1 << 22  # bytes; boxes with profiles may stand before
+LONGEST_RUN = 255  # pixels, in two bytes of a bitmap (BI_RLE8, BI_RLE4)
+SPARE_PIXELS = 1 << 20  # that a bitmap may leave out
 MOST_PAGES = 10_000  # a file that says more is damaged
 
 
@@ -193,9 +195,16 @@ def _checked(
     if image.format == "JPEG2000":
         _check_planes(file, name, max_pixels)
     elif image.format in ("JPEG", "MPO"):
-        _check_length(file, image, name)
+        # libjpeg would fill up what is missing with grey, and say nothing.
+        blocks = -(-image.width // 8) * -(-image.height // 8)
+        _check_length(file, image, name, blocks / 8, "JPEG")  # each takes a bit
+    elif image.format in ("BMP", "DIB") and _codec(image) == "bmp_rle":
+        # Pillow decodes these in Python, pixels that are left out one by one.
+        runs = max(0, image.width * image.height - SPARE_PIXELS) / LONGEST_RUN
+        _check_length(file, image, name, 2 * runs, "RLE")
     elif image.format == "PNG":
         _scale_key(file, image)
+        _check_alphas(file, image)
     return _read_deep(file, image, page, name, max_pixels)
 
 
@@ -212,17 +221,17 @@ def _check_planes(file: IO[bytes], name: str, max_pixels: int | None) -> None:
     check_bytes(count, name, max_pixels)
 
 
-def _check_length(file: IO[bytes], image: Image.Image, name: str) -> None:
-    """Refuse a JPEG with less than a bit for each block of 8 x 8 pixels.
-
-    libjpeg would fill up what is missing with grey, and say nothing.
-    """
-    blocks = -(-image.width // 8) * -(-image.height // 8)
-    if 8 * file.seek(0, os.SEEK_END) < blocks:
+def _check_length(file: IO[bytes], image: Image.Image, name: str, least: float, kind: str) -> None:
+    """Refuse a file of fewer bytes than its pixels take at the least."""
+    if file.seek(0, os.SEEK_END) < least:
         raise ImageError(
             f"{name} is damaged or truncated: {image.width} x {image.height} pixels cannot lie in"
-            f" {file.tell()} bytes of JPEG"
+            f" {file.tell()} bytes of {kind}"
         )
+
+
+def _codec(image: Any) -> str:
+    return str(image.tile[0].codec_name) if getattr(image, "tile", None) else ""
 
 
 def _scale_key(file: IO[bytes], image: Image.Image) -> None:
@@ -232,6 +241,19 @@ def _scale_key(file: IO[bytes], image: Image.Image) -> None:
     depth = file.read(1)[0]
     if image.mode == "L" and depth in (2, 4) and isinstance(key, int):
         image.info["transparency"] = key * (255 // (2**depth - 1))
+
+
+def _check_alphas(file: IO[bytes], image: Image.Image) -> None:
+    """Leave out transparencies for more colours than a PNG's palette has, as libpng does."""
+    if image.mode != "P" or "transparency" not in image.info:
+        return
+    lengths: dict[bytes, int] = {}
+    file.seek(len(PNG_MAGIC))
+    while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+        lengths[head[4:]] = length = int.from_bytes(head[:4], "big")
+        file.seek(length + 4, os.SEEK_CUR)
+    if 3 * lengths.get(b"tRNS", 0) > lengths.get(b"PLTE", 0):
+        del image.info["transparency"]
 
 
 def _read_deep(
