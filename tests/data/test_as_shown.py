@@ -4,6 +4,7 @@ import io
 import sys
 import tarfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -172,3 +173,15 @@ def test_damaged_files_are_skipped_as_ever(photo_folder):
     data.setup()
     assert data.left_out["damaged"] == [str(victim)]
     assert next(iter(data.train_dataloader())).shape == (2, 3, 32, 32)
+
+
+def test_threads_share_a_profile_and_see_the_same(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(8):
+        noise = random.integers(0, 256, (150, 200, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png", icc_profile=wide_profile("p3"))
+    photos = open_photos(tmp_path)
+    alone = [photos[index] for index in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(photos.__getitem__, list(range(8)) * 8))
+    assert all(torch.equal(rgb, alone[number % 8]) for number, rgb in enumerate(together))
