@@ -11,9 +11,9 @@ SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
 FLOORS = [
-    "color", "gamut", "quantize", "upsample", "extras", "files", "opening", "listing", "tensors",
-    "images", "rebalance", "guidance", "blocks", "losses", "metrics", "pixels", "data", "models",
-    "weights", "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
+    "color", "batch", "gamut", "quantize", "upsample", "extras", "files", "opening", "listing",
+    "tensors", "images", "rebalance", "guidance", "blocks", "losses", "metrics", "pixels", "data",
+    "models", "weights", "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
 ]
 # fmt: on
 LONGEST = 350

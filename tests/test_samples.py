@@ -66,7 +66,7 @@ def test_samples_are_coherent_and_plausible(predictor, lite, name):
     samples = predictor.samples(photo, SAMPLES, temperature=calm)
     luminance, _ = split_lab(rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None] / 255))
     with torch.no_grad():
-        logits = lite.logits(luminance)
+        logits = lite.core(luminance)
 
     def surprise(ab: np.ndarray) -> float:
         small = torch.nn.functional.avg_pool2d(torch.from_numpy(ab).permute(2, 0, 1)[None], 4)
@@ -275,7 +275,7 @@ def test_sure_places_are_not_asked_about(monkeypatch, photograph):
         logits[:, 150, :, : logits.shape[-1] // 2] = 50
         return logits, torch.zeros(len(luminance), 64, *logits.shape[-2:])
 
-    monkeypatch.setattr(model, "run", half_sure)
+    monkeypatch.setattr(model, "answer", half_sure)
     points = deepcolor.suggest_hints(photograph[:192, :192], 8, model)
     assert all(column >= 96 for _, column in points)
 
