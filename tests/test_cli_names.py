@@ -180,8 +180,8 @@ def test_control_characters_of_names_do_not_reach_pages_and_sheets(odd):
 def test_templates_say_whether_results_are_told_apart():
     apart = ["{stem}.color{ext}", "{stem}_color{ext}", "{name}-x{ext}", "new {stem}{ext}"]
     mixed = ["{stem}{ext}", "x{stem}{ext}", "{stem}x{ext}", "a-{stem}-b{ext}", "{stem}{n}{ext}"]
-    assert [Naming(template=t).is_told_apart for t in apart] == [True] * 4
-    assert [Naming(template=t).is_told_apart for t in mixed] == [False] * 5
+    assert [Naming(template=t).names_results_apart for t in apart] == [True] * 4
+    assert [Naming(template=t).names_results_apart for t in mixed] == [False] * 5
 
 
 def test_a_brace_in_a_photograph_s_name_is_a_brace(folder, grey):

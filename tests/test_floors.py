@@ -20,8 +20,8 @@ LONGEST = 350
 
 
 def floor_of(path: Path) -> int | None:
-    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    return None if room == "__init__" else FLOORS.index(room)
+    package = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return None if package == "__init__" else FLOORS.index(package)
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -35,7 +35,7 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
-def rooms_imported(path: Path) -> set[str]:
+def packages_imported(path: Path) -> set[str]:
     parts = [name.split(".") for name in imported_modules(path)]
     return {part[1] for part in parts if part[0] == "deepcolor"}
 
@@ -43,17 +43,17 @@ def rooms_imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_modules_import_only_lower_floors(path):
     own = floor_of(path)
-    if own is None:  # the front door opens to all rooms
+    if own is None:  # the front door opens to all packages
         return
-    for room in rooms_imported(path):
-        assert room in FLOORS, f"{path} imports {room}, which stands on no floor"
-        assert FLOORS.index(room) <= own, f"{path} imports {room}, a higher floor"
+    for package in packages_imported(path):
+        assert package in FLOORS, f"{path} imports {package}, which stands on no floor"
+        assert FLOORS.index(package) <= own, f"{path} imports {package}, a higher floor"
 
 
 def test_the_walk_sees_upward_edges(tmp_path):
     path = tmp_path / "color.py"
     path.write_text("def f():\n    from deepcolor.models import lite\nimport deepcolor.cli.main\n")
-    assert rooms_imported(path) == {"models", "cli"}
+    assert packages_imported(path) == {"models", "cli"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

@@ -74,7 +74,7 @@ def test_greys_stay_exactly_grey():
     red, green, blue = linear = gamut.f_to_linear(*shares(lab))
     assert (red - green).abs().max() < 5e-7
     assert (blue - green).abs().max() < 5e-7
-    assert (gamut.excess(linear) <= gamut.REACH).all()
+    assert (gamut.excess(linear) <= gamut.GAMUT_EXTENT).all()
 
 
 @settings(max_examples=100, deadline=None)
@@ -85,5 +85,5 @@ def test_more_bisections_give_less_chroma_away(colours, bisections):
     best = gamut.gamut_scale(f_y, ab, bisections=20)
     scale = gamut.gamut_scale(f_y, ab, bisections=bisections)
     assert (best - scale <= 2.0**-bisections + 1e-6).all()
-    inside = gamut.excess(gamut.f_to_linear(f_y, ab * scale)) <= gamut.REACH + 1e-6
+    inside = gamut.excess(gamut.f_to_linear(f_y, ab * scale)) <= gamut.GAMUT_EXTENT + 1e-6
     assert inside[scale > 0].all()

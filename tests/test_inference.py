@@ -407,12 +407,12 @@ def crowded(lite, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         return real(model, read, full, side, *rest)
 
-    def no_room(self, memo):
+    def out_of_memory(self, memo):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 16 MiB")
 
     monkeypatch.setattr(memory, "predict_grid", short)
     monkeypatch.setattr(memory, "has_less_memory", lambda device: device == gpu)
-    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", no_room)
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", out_of_memory)
     crowded = deepcolor.Predictor(Lite(), "cpu")
     crowded.model.start_from(lite)
     crowded.device = gpu
@@ -503,23 +503,23 @@ def test_half_precision_changes_colours_little(grey):
         deepcolor.Predictor(device="cpu", dtype=torch.int8)
 
 
-class Told(Certain):
+class AnswersHints(Certain):
     """Answers with the hints it was given, one square of 4 x 4 pixels at a time."""
 
     stride, grain, takes = 32, 4, frozenset({"hints", "reference", "statistics"})
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard: list[Guidance] = []
+        self.given: list[Guidance] = []
 
     def predict(self, luminance, guidance=None, memory=None):
         given = self.check_input(luminance, guidance)
-        self.heard.append(given)
+        self.given.append(given)
         coarse = torch.nn.functional.avg_pool2d(luminance, 4)
         ab = coarse.new_zeros(len(coarse), 2, *coarse.shape[-2:])
         if given.hints is not None:
             ab = torch.nn.functional.avg_pool2d(given.hints.ab * given.hints.mask, 4)
-        return ChromaPrediction(model="Told", luminance=coarse, chroma=ab)
+        return ChromaPrediction(model="AnswersHints", luminance=coarse, chroma=ab)
 
 
 def dots(height: int, width: int, *places: tuple[int, int]) -> Hints:
@@ -534,14 +534,14 @@ def dots(height: int, width: int, *places: tuple[int, int]) -> Hints:
 def test_no_hint_of_a_single_pixel_is_lost(sides):
     height, width = sides
     places = [(0, 0), (height - 1, width - 1), (height // 2, width // 3), (7, 29)]
-    model = Told()
+    model = AnswersHints()
     for place in places:
         inference.predict_ab(model, torch.zeros(1, 1, *sides), guidance=dots(*sides, place))
-        heard = model.heard.pop().hints
-        mask = heard.mask[0, 0].bool()
+        taken = model.given.pop().hints
+        mask = taken.mask[0, 0].bool()
         assert mask.any()
-        assert (heard.ab[0][:, mask] == torch.tensor([[60.0], [-40]])).all()
-        assert not heard.ab[0][:, ~mask].any()
+        assert (taken.ab[0][:, mask] == torch.tensor([[60.0], [-40]])).all()
+        assert not taken.ab[0][:, ~mask].any()
         small = network.working_size(*sides, model.size, grain=4)
         rows, columns = mask[: small[0], : small[1]].nonzero().float().add(0.5).T
         assert abs(rows.mean() / small[0] - (place[0] + 0.5) / height) < 1 / min(small[0], height)
@@ -563,47 +563,47 @@ def test_hints_in_one_square_are_averaged_and_others_left_out():
     assert torch.equal(whole.mask, dots(8, 8, (3, 3)).mask)
 
 
-def test_eachworking_size_and_mirror_gets_the_hints_at_their_place(grey):
-    model = Told()
-    told = dots(256, 256, (30, 200), (128, 5))
-    plain = deepcolor.colorize(grey, model=model, guidance=told, quality="best")
-    assert [h.hints.mask.shape[-1] for h in model.heard] == [64, 64, 96, 96]
-    for one, mirrored in zip(model.heard[::2], model.heard[1::2], strict=True):
+def test_each_working_size_and_mirror_gets_the_hints_at_their_place(grey):
+    model = AnswersHints()
+    given = dots(256, 256, (30, 200), (128, 5))
+    plain = deepcolor.colorize(grey, model=model, guidance=given, quality="best")
+    assert [h.hints.mask.shape[-1] for h in model.given] == [64, 64, 96, 96]
+    for one, mirrored in zip(model.given[::2], model.given[1::2], strict=True):
         assert torch.equal(one.hints.mask, mirrored.hints.mask.flip(-1))
         assert torch.equal(one.hints.ab, mirrored.hints.ab.flip(-1))
     reds = skimage.color.rgb2lab(plain)[..., 1]
-    assert reds[26:34, 196:204].mean() > 2  # coloured where told, and nowhere far from there
+    assert reds[26:34, 196:204].mean() > 2  # coloured where given, and nowhere far from there
     assert np.abs(reds[160:]).max() < 1
 
 
 def test_hints_are_padded_as_the_luminance_is():
-    model = Told()  # 100 x 60 at 64: 84 x 48, padded to 96 x 64
-    told = dots(100, 60, (99, 59))
-    inference.predict_ab(model, torch.zeros(1, 1, 100, 60), guidance=told)
-    heard = model.heard[0].hints
-    assert heard.mask.shape[-2:] == (96, 64)
-    assert heard.mask.sum() == (96 - 84 + 1) * (64 - 48 + 1)
+    model = AnswersHints()  # 100 x 60 at 64: 84 x 48, padded to 96 x 64
+    given = dots(100, 60, (99, 59))
+    inference.predict_ab(model, torch.zeros(1, 1, 100, 60), guidance=given)
+    taken = model.given[0].hints
+    assert taken.mask.shape[-2:] == (96, 64)
+    assert taken.mask.sum() == (96 - 84 + 1) * (64 - 48 + 1)
 
 
 def test_guidance_for_the_whole_picture_passes_as_it_is(grey):
-    model = Told()
+    model = AnswersHints()
     reference = Reference(torch.rand(1, 3, 20, 30))
     deepcolor.Predictor(model, "cpu")(grey, reference)
-    assert torch.equal(model.heard[0].reference.lab, reference.lab)
+    assert torch.equal(model.given[0].reference.lab, reference.lab)
     statistics = Statistics(saturation=torch.tensor([[0.3]]))
     both = Guidance(hints=dots(256, 256, (9, 9)), statistics=statistics)
     deepcolor.colorize(grey, model=model, guidance=both)
-    assert torch.equal(model.heard[1].statistics.saturation, statistics.saturation)
-    assert model.heard[1].statistics.histogram is None
-    assert model.heard[1].hints.mask.shape == (1, 1, 64, 64)
-    assert model.heard[1].hints.mask.sum() == 1
+    assert torch.equal(model.given[1].statistics.saturation, statistics.saturation)
+    assert model.given[1].statistics.histogram is None
+    assert model.given[1].hints.mask.shape == (1, 1, 64, 64)
+    assert model.given[1].hints.mask.sum() == 1
 
 
 def test_a_list_of_pictures_takes_a_list_of_guidance(grey):
-    model = Told()
+    model = AnswersHints()
     deepcolor.colorize([grey, grey[:100]], model=model, guidance=[None, dots(100, 256, (5, 5))])
-    assert not model.heard[0].kinds
-    assert model.heard[1].hints.mask.any()
+    assert not model.given[0].kinds
+    assert model.given[1].hints.mask.any()
     for wrong in (dots(256, 256, (5, 5)), [None]):
         with pytest.raises(ValueError, match="a list of 2 pictures needs a list of as many"):
             deepcolor.colorize([grey, grey], model=model, guidance=wrong)
@@ -613,55 +613,57 @@ def test_guidance_that_does_not_fit_is_refused(grey):
     with pytest.raises(TypeError, match="Lite takes no hints with hints=False"):
         deepcolor.colorize(grey, model=Lite(hints=False), guidance=dots(256, 256, (5, 5)))
     with pytest.raises(TypeError, match="guidance must be a Guidance or one of Hints"):
-        deepcolor.colorize(grey, model=Told(), guidance=[None])
+        deepcolor.colorize(grey, model=AnswersHints(), guidance=[None])
     for sides in ((64, 64), (256, 255), (128, 256)):
         with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got"):
-            deepcolor.colorize(grey, model=Told(), guidance=dots(*sides, (5, 5)))
+            deepcolor.colorize(grey, model=AnswersHints(), guidance=dots(*sides, (5, 5)))
     two = torch.zeros(2, 1, 256, 256)
     with pytest.raises(ValueError, match=r"need a mask \(1, 1, 256, 256\), got \(2, 1"):
-        deepcolor.colorize(grey, model=Told(), guidance=Hints(torch.cat([two, two], 1), two))
+        deepcolor.colorize(
+            grey, model=AnswersHints(), guidance=Hints(torch.cat([two, two], 1), two)
+        )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9, 1e3])
 def test_hints_that_are_no_colours_are_refused(value, grey):
-    told = dots(256, 256, (30, 200))
-    told.ab[..., 30, 200] = value
-    for guidance in (told, Guidance(hints=told)):
+    given = dots(256, 256, (30, 200))
+    given.ab[..., 30, 200] = value
+    for guidance in (given, Guidance(hints=given)):
         with pytest.raises(ValueError, match=r"hints.ab must be CIELAB units.* end at 130; got \["):
-            deepcolor.colorize(grey, model=Told(), guidance=guidance)
+            deepcolor.colorize(grey, model=AnswersHints(), guidance=guidance)
     with pytest.raises(ValueError, match=r"hints.ab must be CIELAB units"):
-        deepcolor.suggest_hints(grey, 1, guidance=told)
+        deepcolor.suggest_hints(grey, 1, guidance=given)
     with pytest.raises(ValueError, match=r"reference\.lab must be CIELAB units"):
-        deepcolor.colorize(grey, model=Told(), guidance=Reference(told.ab[:, [0, 0, 1]]))
+        deepcolor.colorize(grey, model=AnswersHints(), guidance=Reference(given.ab[:, [0, 0, 1]]))
 
 
 @pytest.mark.parametrize("value", [float("nan"), -1.0, 255.0, float("inf")])
 def test_masks_and_statistics_out_of_range_are_refused(value, grey):
-    told = dots(256, 256, (30, 200))
-    told.mask[..., 30, 200] = value
+    given = dots(256, 256, (30, 200))
+    given.mask[..., 30, 200] = value
     with pytest.raises(ValueError, match=r"the mask of hints must lie in \[0, 1\]"):
-        deepcolor.colorize(grey, guidance=told)
+        deepcolor.colorize(grey, guidance=given)
     if value == value:  # NaN says nothing of that picture
         with pytest.raises(ValueError, match=r"saturation must lie in \[0, 1\]"):
             deepcolor.colorize(
-                grey, model=Told(), guidance=Statistics(saturation=torch.tensor([[value]]))
+                grey, model=AnswersHints(), guidance=Statistics(saturation=torch.tensor([[value]]))
             )
 
 
 def test_what_the_mask_leaves_out_may_hold_anything(grey):
-    told = dots(256, 256, (30, 200))
-    noisy = Hints(told.ab.masked_fill(told.mask == 0, 1e9), told.mask)
-    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (told, noisy)))
+    given = dots(256, 256, (30, 200))
+    noisy = Hints(given.ab.masked_fill(given.mask == 0, 1e9), given.mask)
+    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (given, noisy)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, ">f4"])
 def test_hints_may_be_arrays(dtype, grey):
-    told = dots(256, 256, (30, 200), (99, 12))
-    arrays = Hints(told.ab.numpy().astype(dtype), told.mask.numpy().astype(bool))
+    given = dots(256, 256, (30, 200), (99, 12))
+    arrays = Hints(given.ab.numpy().astype(dtype), given.mask.numpy().astype(bool))
     assert isinstance(arrays.ab, torch.Tensor)
-    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (told, arrays)))
-    flipped = Hints(told.ab.numpy()[..., ::-1], np.broadcast_to(np.float32(1), told.mask.shape))
-    assert torch.equal(flipped.ab, told.ab.flip(-1))
+    assert np.array_equal(*(deepcolor.colorize(grey, guidance=one) for one in (given, arrays)))
+    flipped = Hints(given.ab.numpy()[..., ::-1], np.broadcast_to(np.float32(1), given.mask.shape))
+    assert torch.equal(flipped.ab, given.ab.flip(-1))
 
 
 def test_hints_of_another_kind_are_refused_in_words():
@@ -674,12 +676,12 @@ def test_hints_of_another_kind_are_refused_in_words():
 def test_a_hint_reaches_the_colours_of_siggraph17():
     model = SIGGRAPH17()
     x = torch.full((1, 1, 120, 90), 50.0)
-    plain, told = (
+    plain, given = (
         inference.predict_lab(model.eval(), x, 32, guidance=guidance)
         for guidance in (None, dots(120, 90, (61, 40)))
     )
-    assert torch.equal(plain[:, :1], told[:, :1])
-    assert not torch.equal(plain[:, 1:], told[:, 1:])
+    assert torch.equal(plain[:, :1], given[:, :1])
+    assert not torch.equal(plain[:, 1:], given[:, 1:])
 
 
 @pytest.fixture
@@ -700,20 +702,20 @@ def test_colorize_is_predict_then_paint(counted, grey):
         assert len(runs) == 1  # the network did not run
         assert np.array_equal(painted, predictor(grey, **controls))
         runs.pop()
-    told = dots(256, 256, (61, 40), (200, 90))
-    painted = predictor.paint(grey, prediction.with_hints(told))
+    given = dots(256, 256, (61, 40), (200, 90))
+    painted = predictor.paint(grey, prediction.with_hints(given))
     assert len(runs) == 1
-    assert np.array_equal(painted, predictor(grey, told))
+    assert np.array_equal(painted, predictor(grey, given))
     assert np.array_equal(predictor.paint(grey, prediction.with_hints(None)), predictor(grey))
 
 
 def test_hints_of_best_quality_are_spread_without_the_network_too(counted, grey):
     predictor, runs = counted
     prediction = predictor.predict(grey, quality="best")
-    count, told = len(runs), dots(256, 256, (61, 40))
-    painted = predictor.paint(grey, prediction.with_hints(told))
+    count, given = len(runs), dots(256, 256, (61, 40))
+    painted = predictor.paint(grey, prediction.with_hints(given))
     assert len(runs) == count == 4
-    assert np.array_equal(painted, predictor(grey, told, quality="best"))
+    assert np.array_equal(painted, predictor(grey, given, quality="best"))
     assert np.abs(painted.astype(int) - predictor(grey, quality="best")).max() > 3
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from deepcolor.color import join_lab, lab_to_rgb, split_lab
 
 __all__ = [
-    "REACH",
+    "GAMUT_EXTENT",
     "clamp_to_gamut",
     "excess",
     "f_to_linear",
@@ -18,7 +18,7 @@ __all__ = [
 
 GAMUT_SLACK = 1e-4  # in sRGB units: a fortieth of an 8-bit step
 # Of a channel of linear light from 1/2, with half that slack: the curve's slope is 12.92 at 0.
-REACH = 0.5 + GAMUT_SLACK / 2 / 12.92
+GAMUT_EXTENT = 0.5 + GAMUT_SLACK / 2 / 12.92
 MINUS_HALF = torch.tensor(-0.5)
 BISECTIONS = 14  # 2^-14 of a chroma of 130 is under 0.01 CIELAB units
 F_JOINT = 6 / 29  # CIE 15: where f's cube root and straight line meet
@@ -113,7 +113,7 @@ def f_to_linear(f_y: Tensor, shares: Tensor) -> Tensor:
 
 
 def excess(linear: Tensor, spare: Tensor | None = None) -> Tensor:
-    """How far the outermost channel lies from 1/2; sRGB ends at REACH: (3, ...) -> (...)."""
+    """How far the outermost channel lies from 1/2; sRGB ends at GAMUT_EXTENT: (3, ...) -> (...)."""
     size = torch.abs(linear, out=spare)
     largest = torch.maximum(size[0], size[1], out=size[0])
     return torch.maximum(largest, size[2], out=largest)
@@ -140,6 +140,6 @@ def gamut_scale(f_y: Tensor, shares: Tensor, bisections: int = BISECTIONS) -> Te
         x, z = inverse_f(torch.addcmul(f_y, shares, low + step, out=f), spare, xz)
         for channel, base, (of_x, _, of_z) in zip(linear, from_y, WHITE_TO_RGB, strict=True):
             torch.add(base, x, alpha=of_x, out=channel).add_(z, alpha=of_z)
-        low.add_(excess(linear, size).le_(REACH), alpha=step)
+        low.add_(excess(linear, size).le_(GAMUT_EXTENT), alpha=step)
         step /= 2
     return low

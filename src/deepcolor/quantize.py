@@ -28,10 +28,10 @@ GAMUT_SPANS = {
 GRID529_SIDE = 110  # 23 centres from -110 to 110: the square grid that the 313 are taken from
 GRID625_SIDE = 120  # 25 centres from -120 to 120 cover every sRGB ab, at the published grid size
 
-# The lookup table covers [-REACH, REACH)^2 in square cells; sRGB stays within 108.
-REACH = 128.0
+# The lookup table covers [-TABLE_EXTENT, TABLE_EXTENT)^2 in square cells; sRGB stays within 108.
+TABLE_EXTENT = 128.0
 CELL = 2.0
-CELLS = int(2 * REACH / CELL)
+CELLS = int(2 * TABLE_EXTENT / CELL)
 TABLE_SLACK = 0.01  # squared distance: more than float32 errs by, so that no candidate is missed
 
 
@@ -183,7 +183,7 @@ class AbQuantizer(nn.Module):
         if points.device not in self._tables:
             self._tables[points.device] = self._build_table(points.device)
         candidates, candidate_a, candidate_b = self._tables[points.device]
-        cell = ((points + REACH) / CELL).floor()
+        cell = ((points + TABLE_EXTENT) / CELL).floor()
         far = ((cell < 0) | (cell >= CELLS)).any(dim=1)
         cell = cell.clamp(0, CELLS - 1).long()
         row = cell[:, 0] * CELLS + cell[:, 1]
@@ -206,7 +206,7 @@ class AbQuantizer(nn.Module):
             (cells, M) bin numbers, and their a and b, (cells, M) each.
         """
         centres = self.centres.cpu()
-        edge = torch.arange(CELLS) * CELL - REACH
+        edge = torch.arange(CELLS) * CELL - TABLE_EXTENT
         # Least and greatest distance along each axis, then over the plane: (cells a, cells b, Q).
         away = (centres.T[:, None] - (edge[:, None] + CELL / 2)).abs()  # (2, CELLS, Q)
         near, far = (away - CELL / 2).clamp(min=0).square(), (away + CELL / 2).square()

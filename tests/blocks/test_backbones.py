@@ -3,7 +3,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from deepcolor.blocks.backbones import TRUNKS, GlobalFeatures, Trunk, load_backbone, read_weights
+from deepcolor.blocks.backbones import (
+    TRUNKS,
+    ClassifierTrunk,
+    GlobalFeatures,
+    load_backbone,
+    read_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def file(resnet18, tmp_path_factory):
 @pytest.mark.parametrize("name", TRUNKS)
 @torch.no_grad()
 def test_trunks_say_their_channels_and_reduction(name):
-    trunk = Trunk(name, 8)
+    trunk = ClassifierTrunk(name, 8)
     assert trunk(torch.rand(1, 1, 32, 48)).shape == (1, trunk.channels, 4, 6)
 
 
@@ -32,35 +38,37 @@ def test_a_trunk_is_the_classifiers_first_stages(resnet18, file):
     grey = torch.rand(1, 1, 64, 64)
     mean, std = (torch.tensor(whole.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
     want = whole((grey - mean) / std)[0]
-    assert torch.allclose(Trunk("resnet18", 16, weights=file).eval()(grey), want, atol=1e-5)
+    assert torch.allclose(
+        ClassifierTrunk("resnet18", 16, weights=file).eval()(grey), want, atol=1e-5
+    )
 
 
 @torch.no_grad()
 def test_one_input_channel_sums_the_first_kernels(resnet18, file):
-    trunk = Trunk("resnet18", 8, inputs=1, weights=file)
+    trunk = ClassifierTrunk("resnet18", 8, inputs=1, weights=file)
     assert torch.allclose(trunk.conv1.weight, resnet18["conv1.weight"].sum(1, keepdim=True))
     assert trunk(torch.rand(1, 1, 32, 32)).shape == (1, 128, 4, 4)
 
 
 def test_residual_branches_do_not_start_at_zero():
-    assert Trunk("resnet34", 16).get_submodule("layer1.0.bn2").weight.all()
+    assert ClassifierTrunk("resnet34", 16).get_submodule("layer1.0.bn2").weight.all()
 
 
 @pytest.mark.parametrize("options", [{"name": "alexnet"}, {"inputs": 2}])
 def test_trunks_that_are_not_there_are_refused(options):
     with pytest.raises(ValueError, match=r"there are: resnet18|1 or 3"):
-        Trunk(**{"name": "resnet18", "reduction": 8, **options})
+        ClassifierTrunk(**{"name": "resnet18", "reduction": 8, **options})
 
 
 def test_weights_that_do_not_fit_are_listed_up_to_ten(resnet18, tmp_path):
     missing = {k: v for k, v in resnet18.items() if not k.startswith("layer4")}
     save_file({**missing, "odd": torch.ones(1)}, tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match=r"do not fit resnet18: missing layer4.*more$") as e:
-        Trunk("resnet18", 8, weights=str(tmp_path / "missing.safetensors"))
+        ClassifierTrunk("resnet18", 8, weights=str(tmp_path / "missing.safetensors"))
     assert str(e.value).count("missing layer4") == 10
     torch.save({**resnet18, "odd": torch.ones(1), "fc.bias": torch.ones(5)}, tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"extra odd; fc.bias is \(5,\), needs \(1000,\)$"):
-        Trunk("resnet18", 8, weights=str(tmp_path / "a.pth"))
+        ClassifierTrunk("resnet18", 8, weights=str(tmp_path / "a.pth"))
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path):

@@ -16,7 +16,7 @@ SIDES = (12, 20)  # squares
 SQUARE = 4  # pixels
 
 
-def told(batch: int, *places: tuple[int, int], ab=(60.0, -40.0), picture: int = 0) -> Hints:
+def hints_at(batch: int, *places: tuple[int, int], ab=(60.0, -40.0), picture: int = 0) -> Hints:
     """Hints of one colour that fill squares of one picture."""
     mask = torch.zeros(batch, 1, SIDES[0] * SQUARE, SIDES[1] * SQUARE)
     for row, column in places:
@@ -38,8 +38,8 @@ def test_without_hints_nothing_changes_to_the_bit():
     spread = HintSpread(5)
     ab, luminance = scene(2)
     places = spread.places(luminance, torch.randn(2, 5, *SIDES))
-    assert torch.equal(spread(ab, told(2), places), ab)
-    one = spread(ab, told(2, (3, 3), picture=1), places)
+    assert torch.equal(spread(ab, hints_at(2), places), ab)
+    one = spread(ab, hints_at(2, (3, 3), picture=1), places)
     assert torch.equal(one[0], ab[0])
     assert not torch.equal(one[1], ab[1])
 
@@ -49,7 +49,7 @@ def test_it_is_gaussian_process_regression_of_the_errors():
     """Mean and variance as scikit-learn has them."""
     spread = HintSpread()
     ab, luminance = scene()
-    hints = told(1, (2, 3), (9, 4), (5, 15))
+    hints = hints_at(1, (2, 3), (9, 4), (5, 15))
     rows, columns = np.mgrid[: SIDES[0], : SIDES[1]] / np.sqrt(SIDES[0] * SIDES[1])
     points = np.stack([rows, columns, luminance[0, 0].numpy()], -1).reshape(-1, 3)
     parts = [ConstantKernel(w) * RBF([p, p, light]) for w, p, light in KERNELS]
@@ -70,7 +70,7 @@ def test_a_hint_is_met_and_reaches_like_places_most():
     spread = HintSpread()
     _, luminance = scene()
     ab = torch.zeros(1, 2, *SIDES)
-    result = spread(ab, told(1, (6, 5)), spread.places(luminance))[0, 0]
+    result = spread(ab, hints_at(1, (6, 5)), spread.places(luminance))[0, 0]
     assert 0.9 * 60 < result[6, 5] <= 60
     assert result[6, 5] == result.max()
     assert result[6, 8] > 2 * result[6, 11]  # as light; and, beyond the edge, lighter
@@ -83,8 +83,8 @@ def test_hints_that_say_the_same_count_once():
     _, luminance = scene()
     ab = torch.zeros(1, 2, *SIDES)
     places = spread.places(luminance)
-    one = spread(ab, told(1, (6, 5)), places)
-    nine = spread(ab, told(1, *((r, c) for r in (5, 6, 7) for c in (4, 5, 6))), places)
+    one = spread(ab, hints_at(1, (6, 5)), places)
+    nine = spread(ab, hints_at(1, *((r, c) for r in (5, 6, 7) for c in (4, 5, 6))), places)
     assert nine.abs().max() <= 62  # not nine times as much, nor beyond the colour told
     assert nine[0, 0, 0, 0] < 2 * one[0, 0, 0, 0]
 
@@ -93,7 +93,7 @@ def test_hints_that_say_the_same_count_once():
 def test_a_weak_hint_is_heeded_less():
     spread = HintSpread()
     ab, luminance = torch.zeros(1, 2, *SIDES), scene()[1]
-    strong = told(1, (6, 5))
+    strong = hints_at(1, (6, 5))
     weak = Hints(strong.ab, 0.1 * strong.mask)
     places = spread.places(luminance)
     assert 5 < spread(ab, weak, places)[0, 0, 6, 5] < spread(ab, strong, places)[0, 0, 6, 5] - 5
@@ -139,9 +139,9 @@ def test_what_is_likely_narrows_at_a_hint_and_only_where_it_reaches():
     centres = AbQuantizer.gamut313().centres
     probability = torch.softmax(torch.randn(1, 313, *SIDES), dim=1)
     places = spread.places(luminance)
-    same = spread.condition(probability, centres, told(1), places)
+    same = spread.condition(probability, centres, hints_at(1), places)
     assert torch.allclose(same, probability, atol=1e-6)
-    known = spread.condition(probability, centres, told(1, (6, 2)), places)
+    known = spread.condition(probability, centres, hints_at(1, (6, 2)), places)
     assert torch.allclose(known.sum(dim=1), torch.ones(1, *SIDES), atol=1e-5)
     before, after = (torch.special.entr(p).sum(dim=1)[0] for p in (probability, known))
     assert after[6, 2] < before[6, 2] - 2
@@ -155,7 +155,7 @@ def test_autocast_leaves_hints_in_full_precision():
     spread = HintSpread(5)
     ab, luminance = scene()
     features = torch.randn(1, 5, *SIDES)
-    hints = told(1, (3, 3), (8, 17))
+    hints = hints_at(1, (3, 3), (8, 17))
     plain = spread(ab, hints, spread.places(luminance, features))
     with torch.autocast("cpu", torch.bfloat16):
         cast = spread(ab, hints, spread.places(luminance, features))

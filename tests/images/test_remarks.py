@@ -18,7 +18,7 @@ from deepcolor.images.decoding import decoding
 GREY = np.add.outer(np.arange(0, 160, 4), np.arange(0, 96, 2)).astype(np.uint8)  # (40, 48)
 
 
-def heard(source: object) -> list[str]:
+def warnings_of(source: object) -> list[str]:
     """The warnings of reading it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -60,15 +60,15 @@ BAD_FAX = flipped("group4", 15)  # libtiff decodes it and remarks on it
 
 def test_all_remarks_are_one_warning_that_names_the_picture(tmp_path):
     (tmp_path / "odd.tif").write_bytes(ODD)
-    (told,) = heard(tmp_path / "odd.tif")
-    assert told.startswith(f"{tmp_path / 'odd.tif'} is not quite in order: ")
-    assert "Skipping tag 315" in told
-    assert "too many entries" in told
+    (warned,) = warnings_of(tmp_path / "odd.tif")
+    assert warned.startswith(f"{tmp_path / 'odd.tif'} is not quite in order: ")
+    assert "Skipping tag 315" in warned
+    assert "too many entries" in warned
 
 
 def test_libtiff_says_it_to_us_and_not_to_the_terminal(capfd):
-    (told,) = heard(BAD_FAX)
-    assert "not quite in order: Bad code word at line 20" in told
+    (warned,) = warnings_of(BAD_FAX)
+    assert "not quite in order: Bad code word at line 20" in warned
     assert capfd.readouterr() == ("", "")
 
 
@@ -85,9 +85,9 @@ def test_a_file_of_a_thousand_remarks_gets_a_few():
     data = file.getvalue()
     with Image.open(io.BytesIO(data)) as image:
         start, size = image.tag_v2[273][0], image.tag_v2[279][0]
-    (told,) = heard(data[:start] + (body * 9)[:size] + data[start + size :])
-    assert told.endswith("; and more")
-    assert len(told) < 1500
+    (warned,) = warnings_of(data[:start] + (body * 9)[:size] + data[start + size :])
+    assert warned.endswith("; and more")
+    assert len(warned) < 1500
 
 
 def test_others_hear_of_pillow_what_they_always_heard(capfd):
@@ -127,11 +127,11 @@ def test_remarks_of_many_threads_are_not_mixed(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-    told = {str(warning.message).split(" is not")[0]: str(warning.message) for warning in caught}
-    assert sorted(told) == sorted(map(str, paths))
+    warned = {str(warning.message).split(" is not")[0]: str(warning.message) for warning in caught}
+    assert sorted(warned) == sorted(map(str, paths))
     assert len(caught) == 40
     for number, path in enumerate(paths):
-        assert ("Bad code" in told[str(path)]) == bool(number % 2)
+        assert ("Bad code" in warned[str(path)]) == bool(number % 2)
 
 
 def test_logs_of_decoders_do_not_reach_the_terminal_either(capfd, caplog):
@@ -145,7 +145,7 @@ def test_logs_of_decoders_do_not_reach_the_terminal_either(capfd, caplog):
 
 def test_an_interlaced_picture_of_sixteen_bits_is_in_order(capfd):
     interlaced = interlaced_png()
-    assert heard(interlaced) == []
+    assert warnings_of(interlaced) == []
     assert capfd.readouterr() == ("", "")
     read = images.read(interlaced).pixels[0].permute(1, 2, 0).numpy()
     assert np.array_equal(read, imagecodecs.png_decode(interlaced))
@@ -170,14 +170,14 @@ def test_a_transparent_palette_is_in_order():
     image.info["transparency"] = bytes(range(256))
     file = io.BytesIO()
     image.save(file, "PNG")
-    assert heard(file.getvalue()) == []
+    assert warnings_of(file.getvalue()) == []
 
 
 def test_several_pictures_are_a_warning_of_ours():
     file = io.BytesIO()
     Image.fromarray(GREY).save(file, "TIFF", save_all=True, append_images=[Image.fromarray(GREY)])
-    (told,) = heard(file.getvalue())
-    assert "holds 2 pictures; the first is coloured" in told
+    (warned,) = warnings_of(file.getvalue())
+    assert "holds 2 pictures; the first is coloured" in warned
 
 
 # PIL images
@@ -226,5 +226,5 @@ def test_odd_info_costs_the_info_not_the_picture(mode, key):
 def test_a_transparency_without_sense_is_told_of():
     picture = Image.fromarray(GREY)
     picture.info["transparency"] = "red"
-    (told,) = heard(picture)
-    assert told == "PIL image 48 x 40: its transparency, 'red', cannot be used and is left out"
+    (warned,) = warnings_of(picture)
+    assert warned == "PIL image 48 x 40: its transparency, 'red', cannot be used and is left out"

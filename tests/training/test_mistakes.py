@@ -162,8 +162,8 @@ def test_models_go_by_the_names_that_models_lists(name):
     assert class_paths(["fit", "--model.help", name]) == ["fit", "--model.help", path]
     assert with_class_paths({"model": name, "name": name}) == {"model": path, "name": name}
     settings = {"class_path": name, "init_args": {"lr": 1}}
-    told = with_class_paths({"fit": {"model": settings}})
-    assert told == {"fit": {"model": {"class_path": path, "init_args": {"lr": 1}}}}
+    settled = with_class_paths({"fit": {"model": settings}})
+    assert settled == {"fit": {"model": {"class_path": path, "init_args": {"lr": 1}}}}
     assert class_paths(["--model", path]) == ["--model", path]
 
 

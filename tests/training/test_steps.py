@@ -131,7 +131,7 @@ def features(*arguments: object) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def told(photos: Path, vectors: Path) -> ColorizationDataModule:
+def vector_data(photos: Path, vectors: Path) -> ColorizationDataModule:
     return ColorizationDataModule(
         photos, size=SIDE, batch_size=3, workers=0, held_out=3, vectors=str(vectors), grey_below=0
     )
@@ -143,7 +143,7 @@ def test_a_model_trains_from_the_cache_of_its_classifier_and_no_other(
     model = Small(features="given")
     file = tmp_path / "vectors.safetensors"
     cache_vectors(open_photos(photo_folder), model.make_classifier(weights), file)
-    data = told(photo_folder, file)
+    data = vector_data(photo_folder, file)
     seen = Seen()
     fit(model, data, seen)
     assert torch.isfinite(seen.loss)
@@ -152,7 +152,7 @@ def test_a_model_trains_from_the_cache_of_its_classifier_and_no_other(
     assert rgb.shape == (3, 3, SIDE, SIDE)
     assert torch.equal(vectors[0], VectorCache(file).vector(key))
 
-    data = told(photo_folder, file)
+    data = vector_data(photo_folder, file)
     with pytest.raises(CacheError, match="another classifier or preprocessing: resnet10t"):
         fit(Koalarization(features="given"), data)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepcolor.blocks.fitting import misfits, told
+from deepcolor.blocks.fitting import listed, misfits
 from deepcolor.tensors import read_state
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "TRUNKS",
+    "ClassifierTrunk",
     "GlobalFeatures",
-    "Trunk",
     "WholeMap",
     "load_backbone",
     "read_weights",
@@ -65,7 +65,7 @@ def load_backbone(backbone: nn.Module, name: str, path: str) -> None:
     wanted = backbone.state_dict()
     problems = misfits(wanted, weights)
     if problems:
-        raise ValueError(f"{path}: the weights do not fit {name}: {told(problems)}")
+        raise ValueError(f"{path}: the weights do not fit {name}: {listed(problems)}")
     backbone.load_state_dict(weights, strict=True)
 
 
@@ -85,7 +85,7 @@ def _timm_names(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return renamed
 
 
-class Trunk(nn.Module):
+class ClassifierTrunk(nn.Module):
     """The first stages of an ImageNet classifier, on a grey picture, for fine-tuning.
 
     Args:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-__all__ = ["misfits", "told"]
+__all__ = ["listed", "misfits"]
 
 LISTED = 10  # of the keys that do not fit
 
@@ -21,7 +21,7 @@ def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[s
     return problems
 
 
-def told(problems: Sequence[str]) -> str:
+def listed(problems: Sequence[str]) -> str:
     """At most ten of them, and how many more there are."""
     more = len(problems) - LISTED
     return "; ".join(problems[:LISTED]) + (f"; and {more} more" if more > 0 else "")

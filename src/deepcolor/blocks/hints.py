@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepcolor.guidance import Hints
 
-__all__ = ["HintSpread", "Places"]
+__all__ = ["ErrorKernel", "HintSpread"]
 
 # Share of the error's variance, width in position (1 is the root of the area) and in L: a start
 # that is useful untrained, 31.0 dB with 100 hints and 26.7 with 10 on ten photographs of BSDS.
@@ -27,13 +27,13 @@ DIMENSIONS = 8  # of the features' part of a key, in each kernel
 START = 0.05  # deviation of the features' weights at the start: they bend the kernels a little
 STEEPEST = 2.0  # log of the most that the features raise or lower the expected error by
 MOST = 1024  # hinted squares that are solved for; of more, evenly taken ones
-ROWS = 8192  # places that are told at once, which bounds memory
+ROWS = 8192  # places that are computed at once, which bounds memory
 LEAST_LEFT = 0.02  # share of the variance that no hint explains
 BIN_VARIANCE = 25.0  # of a distribution as narrow as the bins' soft encoding, in CIELAB units
 
 
 @dataclass(frozen=True)
-class Places:
+class ErrorKernel:
     """Where errors are alike: the places of one picture, row by row.
 
     Attributes:
@@ -44,14 +44,14 @@ class Places:
     keys: Tensor
     amplitude: Tensor
 
-    def __getitem__(self, chosen: Tensor | slice) -> "Places":
+    def __getitem__(self, chosen: Tensor | slice) -> "ErrorKernel":
         """Some of the places."""
-        return Places(self.keys[:, chosen], self.amplitude[:, chosen])
+        return ErrorKernel(self.keys[:, chosen], self.amplitude[:, chosen])
 
     def __len__(self) -> int:
         return self.keys.shape[1]
 
-    def covariance(self, other: "Places") -> Tensor:
+    def covariance(self, other: "ErrorKernel") -> Tensor:
         """Of the errors here and there, in units of a usual error's variance: (N, n)."""
         # One product for all of log(amplitude) + log(amplitude) - distance^2 / 2.
         left, right = self._logs(), other._logs()
@@ -90,7 +90,7 @@ class HintSpread(nn.Module):
         """Variance of what a hint is off by, in units of a usual error's variance."""
         return self.log_noise.exp()
 
-    def places(self, luminance: Tensor, features: Tensor | None = None) -> list[Places]:
+    def places(self, luminance: Tensor, features: Tensor | None = None) -> list[ErrorKernel]:
         """What is alike in each picture of a batch.
 
         Args:
@@ -105,9 +105,9 @@ class HintSpread(nn.Module):
             columns = torch.arange(width, device=luminance.device) / math.sqrt(height * width)
             position = torch.cartesian_prod(rows, columns)  # (N, 2)
             lightness = luminance.float().flatten(1)[..., None]  # (B, N, 1)
-            told = features.float().flatten(2).mT  # (B, N, C)
+            described = features.float().flatten(2).mT  # (B, N, C)
             found = []
-            for own, feature in zip(lightness, told, strict=True):
+            for own, feature in zip(lightness, described, strict=True):
                 parts = [
                     position * (-self.log_position).exp()[:, None, None],
                     own * (-self.log_lightness).exp()[:, None, None],
@@ -120,10 +120,10 @@ class HintSpread(nn.Module):
                 amplitude = (0.5 * self.log_share[:, None] + more).exp()
                 if keys.is_cuda:  # where products of float32 may be of TF32, with 10 bits
                     keys, amplitude = keys.double(), amplitude.double()
-                found.append(Places(keys, amplitude))
+                found.append(ErrorKernel(keys, amplitude))
         return found
 
-    def forward(self, ab: Tensor, hints: Hints, places: list[Places]) -> Tensor:
+    def forward(self, ab: Tensor, hints: Hints, places: list[ErrorKernel]) -> Tensor:
         """Correct chroma.
 
         Args:
@@ -155,7 +155,7 @@ class HintSpread(nn.Module):
                 corrected.append(chroma + added.T.view_as(chroma))
         return torch.stack(corrected)
 
-    def unexplained(self, size: tuple[int, int], hints: Hints, places: list[Places]) -> Tensor:
+    def unexplained(self, size: tuple[int, int], hints: Hints, places: list[ErrorKernel]) -> Tensor:
         """What hints leave of the error's variance at each place: (B, 1, h, w), in (0, 1]."""
         small = hints.resized(size)
         left = []
@@ -175,7 +175,7 @@ class HintSpread(nn.Module):
 
     @torch.no_grad()
     def condition(
-        self, probability: Tensor, centres: Tensor, hints: Hints, places: list[Places]
+        self, probability: Tensor, centres: Tensor, hints: Hints, places: list[ErrorKernel]
     ) -> Tensor:
         """What is likely once hints are known.
 
@@ -208,13 +208,15 @@ class HintSpread(nn.Module):
             weighed = probability.log() - 0.5 * precision * distance
             return torch.softmax(weighed, dim=1)
 
-    def _known(self, where: Places, chosen: Tensor, mask: Tensor) -> tuple[Places, Tensor]:
+    def _known(
+        self, where: ErrorKernel, chosen: Tensor, mask: Tensor
+    ) -> tuple[ErrorKernel, Tensor]:
         """The hinted places, and the covariance of what is seen there: (n, n)."""
         known = where[chosen]
         noise = torch.diag(self.noise / mask.flatten()[chosen])
         return known, known.covariance(known) + noise
 
 
-def _parts(where: Places) -> Iterator[Places]:
+def _parts(where: ErrorKernel) -> Iterator[ErrorKernel]:
     for start in range(0, len(where), ROWS):
         yield where[start : start + ROWS]

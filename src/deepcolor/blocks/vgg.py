@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from deepcolor.blocks.fitting import misfits, told
+from deepcolor.blocks.fitting import listed, misfits
 from deepcolor.tensors import read_layout, read_state
 
 __all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid", "expected_preprocessing"]
@@ -135,7 +135,7 @@ def _load(backbone: nn.Module, name: str, file: str) -> None:
     given = {key: value for key, value in weights.items() if key.startswith("features.")}
     problems = misfits(wanted, given)
     if problems:
-        raise ValueError(f"{file}: the weights do not fit {name}: {told(problems)}")
+        raise ValueError(f"{file}: the weights do not fit {name}: {listed(problems)}")
     renamed = {key.replace("features.", "features_", 1): value for key, value in given.items()}
     with torch.no_grad():
         backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()}, strict=True)

@@ -14,7 +14,7 @@ __all__ = ["features"]
 
 
 def classifier(recipe: str | None, backbone: str | None, weights: str) -> GlobalFeatures:
-    """The frozen classifier that a recipe's model is told by, or one of timm's.
+    """The frozen classifier whose vectors a recipe's model takes, or one of timm's.
 
     Raises:
         ValueError: unless exactly one of the two is given, if the recipe's model takes no vectors,
@@ -46,9 +46,9 @@ def recipe_model(recipe: str) -> GlobalVectorColorizer:
     except (yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{recipe}: no recipe, which has model: class_path:") from error
     kinds = {kind.__name__: kind for kind in models().values()}
-    told = [k for k, kind in kinds.items() if issubclass(kind, GlobalVectorColorizer)]
-    if name not in told:
-        raise ValueError(f"{recipe}: {name} takes no vectors; models that do: {', '.join(told)}")
+    able = [k for k, kind in kinds.items() if issubclass(kind, GlobalVectorColorizer)]
+    if name not in able:
+        raise ValueError(f"{recipe}: {name} takes no vectors; models that do: {', '.join(able)}")
     made = kinds[name](**arguments)
     assert isinstance(made, GlobalVectorColorizer)
     return made

@@ -331,7 +331,7 @@ def features(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Compute the global vectors of photographs once, for models that are told by a classifier.
+    """Compute the global vectors of photographs once, for models that take a classifier's.
 
     Stopped runs go on where they were. docs/training.md tells more.
     """

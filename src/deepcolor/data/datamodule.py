@@ -203,15 +203,15 @@ class ColorizationDataModule(LightningDataModule):
                     f"none of the {len(photos)} photographs in {self._place} can be decoded; the"
                     f" first: {error}"
                 ) from error
-        told = (
+        finding = (
             f"{self._place}: {int(grey.sum())} of {len(split.train)} training photographs are grey"
             f" or nearly grey (colourfulness below {self.grey_below:g})"
         )
         useless = grey | damaged
         if useless[split.train].all():
-            raise ValueError(f"{told}: nothing is left to learn from; grey_below=0 keeps all")
+            raise ValueError(f"{finding}: nothing is left to learn from; grey_below=0 keeps all")
         if grey.any():
-            rank_zero_info(f"{told} and left out: {shortened(self.left_out['grey'])}")
+            rank_zero_info(f"{finding} and left out: {shortened(self.left_out['grey'])}")
         kept = {part: [i for i in getattr(split, part) if not useless[i]] for part in PARTS}
         for part, indices in kept.items():
             if getattr(split, part) and not indices:

@@ -25,7 +25,7 @@ from deepcolor.evaluation.run import GREY_PHOTO
 from deepcolor.inference import Options, Predictor
 from deepcolor.metrics import ciede2000, colourfulness, grey_share, psnr
 
-__all__ = ["SHORT_SIDE", "Comparison", "Picture", "Row", "compare"]
+__all__ = ["SHORT_SIDE", "Comparison", "Row", "RowPicture", "compare"]
 
 SHORT_SIDE = 512  # pixels; larger photographs are shrunk to it, so that pages stay small
 THUMBNAIL = 360  # pixels, of the longer side
@@ -33,7 +33,7 @@ THUMBNAIL_QUALITY = 88  # of JPEG, with chroma at full size: it is what is looke
 
 
 @dataclass(frozen=True)
-class Picture:
+class RowPicture:
     """One picture of a row.
 
     Attributes:
@@ -59,7 +59,7 @@ class Row:
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RowPicture, ...]
     disagreement: float
 
 
@@ -161,7 +161,7 @@ def _row(name: str, rgb: Tensor, colours: Mapping[str, Callable[[Tensor], Tensor
     else:
         (only,) = results.values()
         apart = _distance(only, grey if truth is None else truth)
-    pictures = (Picture(t, _thumbnail(p), _figures(t, p, truth)) for t, p in shown.items())
+    pictures = (RowPicture(t, _thumbnail(p), _figures(t, p, truth)) for t, p in shown.items())
     return Row(name, tuple(pictures), apart)
 
 

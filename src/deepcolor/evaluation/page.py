@@ -3,7 +3,7 @@
 import base64
 import html
 
-from deepcolor.evaluation.compare import Comparison, Picture, Row
+from deepcolor.evaluation.compare import Comparison, Row, RowPicture
 from deepcolor.files import shown
 
 __all__ = ["as_html", "captions"]
@@ -43,7 +43,7 @@ def escape(text: str) -> str:
     return html.escape(shown(text))
 
 
-def captions(picture: Picture) -> list[str]:
+def captions(picture: RowPicture) -> list[str]:
     """The figures under a picture, as text."""
     return [UNITS[key].format(value) for key, value in picture.figures.items()]
 
@@ -98,7 +98,7 @@ def _section(row: Row, columns: int) -> str:
     )
 
 
-def _figure(row: Row, picture: Picture) -> str:
+def _figure(row: Row, picture: RowPicture) -> str:
     data = base64.b64encode(picture.jpeg).decode()
     lines = "".join(f"<span>{escape(line)}</span>" for line in captions(picture))
     alt = escape(f"{row.name}: {picture.title}")

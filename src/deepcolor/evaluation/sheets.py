@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFont
 
-from deepcolor.evaluation.compare import Comparison, Picture, Row
+from deepcolor.evaluation.compare import Comparison, Row, RowPicture
 from deepcolor.evaluation.page import captions
 from deepcolor.files import shown
 
@@ -52,7 +52,7 @@ def _caption(
     draw: ImageDraw.ImageDraw,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
     place: tuple[int, int],
-    picture: Picture,
+    picture: RowPicture,
 ) -> None:
     x, y = place
     draw.text((x, y), _cut(shown(picture.title), draw, font, CELL), TEXT, font)

@@ -115,7 +115,7 @@ def open_image(file: IO[bytes], name: str) -> Image.Image:
                 damage = f"damaged, or a rare kind of {kind} ({error})"
             continue
         return image
-    raise UnreadableError(f"{name} is {damage or _told(start)}; {FORMATS_HELP}")
+    raise UnreadableError(f"{name} is {damage or _described(start)}; {FORMATS_HELP}")
 
 
 @lru_cache(maxsize=1)
@@ -147,7 +147,7 @@ def _register_heif(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _told(start: bytes) -> str:
+def _described(start: bytes) -> str:
     """What a file is that no reader takes."""
     for offset, magic, kind in OTHERS:
         if start.startswith(magic, offset):

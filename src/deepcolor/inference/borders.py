@@ -97,8 +97,8 @@ def colour_shares(pixels: Tensor, hints: Hints | None, device: torch.device) -> 
         share = _share(one, device)
         if share is not None and hints is not None:
             own = Hints(hints.ab[number : number + 1], hints.mask[number : number + 1])
-            told = own.resized((share.shape[0], share.shape[1])).mask[0, 0].to(device) > 0
-            share = None if bool((share[told] < 1).any()) else share
+            hinted = own.resized((share.shape[0], share.shape[1])).mask[0, 0].to(device) > 0
+            share = None if bool((share[hinted] < 1).any()) else share
         shares.append(share)
     return shares
 

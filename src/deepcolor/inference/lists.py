@@ -24,11 +24,11 @@ def colour_each(
     With "skip", a picture that cannot be read gives None and a UserWarning that says why.
     """
     results: list[Any] = []
-    for number, (picture, told) in enumerate(
+    for number, (picture, given) in enumerate(
         zip(pictures, _for_each(guidance, len(pictures)), strict=True)
     ):
         try:
-            results.append(colour(picture, told))
+            results.append(colour(picture, given))
         except (ImageError, OSError) as error:
             if on_error != "skip":
                 raise

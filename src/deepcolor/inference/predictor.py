@@ -110,8 +110,8 @@ class Predictor(Painter):
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}")
 
-        def one(picture: Any, told: AnyGuidance) -> Any:
-            given = Guidance.of(told)
+        def one(picture: Any, own: AnyGuidance) -> Any:
+            given = Guidance.of(own)
             result = self.colour(images.read(picture, max_pixels), options, given)
             if strip_location:
                 images.forget_location(result)

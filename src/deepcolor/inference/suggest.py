@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from deepcolor.blocks.hints import Places
+from deepcolor.blocks.hints import ErrorKernel
 from deepcolor.guidance import Hints
 from deepcolor.models.prediction import BinPrediction
 
@@ -57,7 +57,7 @@ def _variance(logits: Tensor, centres: Tensor) -> Tensor:
     return (square - mean.square().sum(dim=1)).clamp(min=LEAST_VARIANCE)
 
 
-def _covariance(places: Places, variance: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _covariance(places: ErrorKernel, variance: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Of errors, (N, N), in CIELAB units squared, and what hints there are off by, (N,)."""
     own = places.variance()
     scale = (variance / own).sqrt()
@@ -65,13 +65,13 @@ def _covariance(places: Places, variance: Tensor, noise: Tensor) -> tuple[Tensor
     return covariance, noise * variance / own
 
 
-def _learn(covariance: Tensor, heard: Tensor, known: int) -> None:
+def _learn(covariance: Tensor, noise: Tensor, known: int) -> None:
     """Take out of the covariance what a hint at that place tells, in place."""
-    told = covariance[:, known].clone()
-    covariance.addr_(told, told / (told[known] + heard[known]), alpha=-1.0)
+    column = covariance[:, known].clone()
+    covariance.addr_(column, column / (column[known] + noise[known]), alpha=-1.0)
 
 
-def _greedy(covariance: Tensor, heard: Tensor, numbers: Tensor, n: int) -> list[int]:
+def _greedy(covariance: Tensor, noise: Tensor, numbers: Tensor, n: int) -> list[int]:
     """Places that lower the sum of variances most, one after the other, no pixel twice."""
     distinct = len(set(numbers.tolist()))
     if n > distinct:
@@ -79,10 +79,10 @@ def _greedy(covariance: Tensor, heard: Tensor, numbers: Tensor, n: int) -> list[
     free = torch.ones_like(numbers, dtype=torch.bool)
     found: list[int] = []
     while True:
-        gain = covariance.square().sum(dim=0) / (covariance.diagonal().clamp(min=0) + heard)
+        gain = covariance.square().sum(dim=0) / (covariance.diagonal().clamp(min=0) + noise)
         best = int(gain.masked_fill(~free, -1.0).argmax())
         found.append(best)
         if len(found) == n:
             return found
         free &= numbers != numbers[best]
-        _learn(covariance, heard, best)
+        _learn(covariance, noise, best)

@@ -127,7 +127,7 @@ def colour_all(
     """
     done: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
     turn = nullcontext() if predictor.device.type == "cpu" else threading.Lock()
-    with _hearing() as heard, _sharing_cores(jobs):
+    with _collecting_warnings() as collected, _sharing_cores(jobs):
 
         def colour(picture: images.Picture) -> tuple[list[Any], float]:
             begun = time.perf_counter()
@@ -137,7 +137,7 @@ def colour_all(
 
         def work(task: Task) -> None:
             outcome = None
-            heard.notes = []
+            collected.notes = []
             try:
                 outcome = _one(task, settings, colour, stop)
             except Exception as error:  # a bad file must not stop the rest, whatever it breaks
@@ -146,7 +146,7 @@ def colour_all(
                     outcome.trace = traceback.format_exc()
             finally:
                 if outcome is not None:
-                    outcome.notes = [_named(n, task) for n in dict.fromkeys(heard.notes)]
+                    outcome.notes = [_named(n, task) for n in dict.fromkeys(collected.notes)]
                 done.put(outcome)
 
         pool = ThreadPoolExecutor(jobs, "deepcolor")
@@ -240,23 +240,23 @@ def _sharing_cores(jobs: int) -> Iterator[None]:
 
 
 @contextmanager
-def _hearing() -> Iterator[threading.local]:
+def _collecting_warnings() -> Iterator[threading.local]:
     """Collect warnings in `notes` of the thread that they arise in.
 
     `warnings.catch_warnings` alone knows no threads: what it records belongs to no photograph.
     """
-    heard = threading.local()
+    collected = threading.local()
 
-    def hear(message: Warning | str, *_: Any, **__: Any) -> None:
-        if hasattr(heard, "notes"):
-            heard.notes.append(str(message))
+    def collect(message: Warning | str, *_: Any, **__: Any) -> None:
+        if hasattr(collected, "notes"):
+            collected.notes.append(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind in (UserWarning, RuntimeWarning):  # the others are for programmers
             warnings.simplefilter("always", kind)
-        warnings.showwarning = hear
-        yield heard
+        warnings.showwarning = collect
+        yield collected
 
 
 def _sentence(error: Exception, task: Task) -> str:

@@ -104,7 +104,7 @@ class Naming:
             raise ValueError(f"--name {self.template!r} names no visible file; folders go to -o")
 
     @property
-    def is_told_apart(self) -> bool:
+    def names_results_apart(self) -> bool:
         """Whether results beside their photographs are known for results later; see `listing`."""
         core = self.template.removesuffix("{ext}")
         return bool(GOES_ON.match(core) or LEADS_TO.search(core))

@@ -70,7 +70,7 @@ def plan(
     else:
         places = [(f.photo, Path(output) / f.below if output else f.photo.parent) for f in found]
         tasks, clashes = tasks_of(places, naming)
-        if output is None and not naming.is_told_apart:
+        if output is None and not naming.names_results_apart:
             notes.append(
                 f"results named {naming.template} beside their photographs count as photographs"
                 " later; -o FOLDER keeps them apart"

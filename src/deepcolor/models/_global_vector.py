@@ -1,4 +1,4 @@
-"""The family that is told a vector on the whole picture."""
+"""The family that takes a vector on the whole picture."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ __all__ = ["GlobalVectorColorizer"]
 
 
 class GlobalVectorColorizer(RegressionColorizer):
-    """Regression that is told a vector on the whole picture, from a frozen classifier.
+    """Regression with a vector on the whole picture, from a frozen classifier.
 
     The classifier is the `features` of the network: live, it reads each picture anew. Without it
     (`features = None`), vectors must be given: `vector=` in `forward`, `core` and `loss`, or with a

@@ -51,8 +51,8 @@ class MirroredPrediction(Prediction):
         return self.part.probability().flip(-1)
 
     def with_hints(self, hints: Hints | None) -> "MirroredPrediction":
-        told = None if hints is None else hints.mirrored()
-        return replace(self, part=self.part.with_hints(told), hints=hints)
+        flipped = None if hints is None else hints.mirrored()
+        return replace(self, part=self.part.with_hints(flipped), hints=hints)
 
 
 @dataclass(frozen=True, kw_only=True)

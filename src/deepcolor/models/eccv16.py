@@ -29,7 +29,7 @@ TABLE_SLACK = 0.1  # CIELAB units; weights stored as float16 err by 0.03, bins l
 DECAY, DECAY_STEPS = 0.316, 210_000  # of the learning rate, as the published training code
 
 
-class Trunk(nn.Module):
+class ECCV16Trunk(nn.Module):
     """Normalized luminance to any number of channels at a quarter of the size."""
 
     def __init__(self, outputs: int) -> None:
@@ -65,7 +65,7 @@ class Trunk(nn.Module):
         return out
 
 
-class ECCV16Network(Trunk):
+class ECCV16Network(ECCV16Trunk):
     """Normalized luminance to bin logits at a quarter of the size."""
 
     def __init__(self, quantizer: AbQuantizer) -> None:
@@ -179,12 +179,12 @@ class ECCV16L2(RegressionColorizer):
     size: ClassVar[int] = 256
     stride: ClassVar[int] = 8
     grain: ClassVar[int] = 4
-    network: Trunk
+    network: ECCV16Trunk
 
     def __init__(self, lr: float = 3.16e-5, weight_decay: float = 1e-3) -> None:
         super().__init__(lr, weight_decay)
         self.save_hyperparameters()
-        self.network = Trunk(outputs=2)
+        self.network = ECCV16Trunk(outputs=2)
 
     def core(self, luminance: Tensor) -> Tensor:
         ab: Tensor = self.network((luminance - 50) / 100)

@@ -1,6 +1,6 @@
 """Baldassarre, Gonzalez Morin and Rodes-Guirao, "Deep Koalarization", 2017.
 
-An encoder and decoder around a fusion layer that is told, at every place, what a frozen
+An encoder and decoder around a fusion layer that takes, at every place, what a frozen
 Inception-ResNet-v2 sees in the whole picture.
 """
 

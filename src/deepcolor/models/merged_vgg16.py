@@ -1,4 +1,4 @@
-"""The merged VGG16 model: the vanilla autoencoder told by VGG16 what the picture shows.
+"""The merged VGG16 model: the vanilla autoencoder with VGG16's view of what the picture shows.
 
 The report and its code differ in the head: it describes a trained layer on the 4,096 features, its
 code joins them as they are. Both are here.
@@ -59,9 +59,9 @@ class MergedVGG16Network(nn.Module):
     def forward(self, grey: Tensor, vector: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 1] and raw (B, 4096) -> (B, 2, H, W) in [-1, 1]."""
         peak = vector.amax(dim=1, keepdim=True).clamp(min=SMALLEST_PEAK)
-        told = self.head(vector / peak)[:, :, None, None]
+        description = self.head(vector / peak)[:, :, None, None]
         local = self.encoder(grey)  # (B, 256, H/8, W/8)
-        tiled = told.expand(-1, -1, *local.shape[-2:])
+        tiled = description.expand(-1, -1, *local.shape[-2:])
         chroma: Tensor = self.decoder(torch.cat([local, tiled.to(local.dtype)], dim=1))
         return chroma
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepcolor.blocks.hints import HintSpread, Places
+from deepcolor.blocks.hints import ErrorKernel, HintSpread
 from deepcolor.guidance import Hints
 
 __all__ = [
@@ -226,7 +226,7 @@ class BinPrediction(DecodedPrediction):
         hints.check_values()
         return replace(self, hints=hints.to(self.luminance.device))
 
-    def places(self) -> list[Places]:
+    def places(self) -> list[ErrorKernel]:
         """Which places err alike, picture by picture; by luminance and position if not learned."""
         return self._spread().places(self.luminance, self.features)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.blocks.backbones import Trunk
+from deepcolor.blocks.backbones import ClassifierTrunk
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.chroma import combined_chroma_loss
 from deepcolor.models._classification import ClassificationColorizer
@@ -32,7 +32,7 @@ class ResNet34ClassificationNetwork(nn.Module):
         encoder_weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Trunk(backbone, 8, inputs, encoder_weights)
+        self.encoder = ClassifierTrunk(backbone, 8, inputs, encoder_weights)
         layers: list[nn.Module] = []
         channels = self.encoder.channels
         for width in WIDTHS:

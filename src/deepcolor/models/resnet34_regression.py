@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.blocks.backbones import Trunk
+from deepcolor.blocks.backbones import ClassifierTrunk
 from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["ResNet34Regression"]
@@ -26,7 +26,7 @@ class ResNet34RegressionNetwork(nn.Module):
         encoder_weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Trunk(backbone, 16, inputs, encoder_weights)
+        self.encoder = ClassifierTrunk(backbone, 16, inputs, encoder_weights)
         corners = None if upsampling == "nearest" else False
         layers: list[nn.Module] = []
         channels = self.encoder.channels

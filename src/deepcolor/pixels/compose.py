@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepcolor.color import linear_to_rgb, rgb_to_lab
-from deepcolor.gamut import REACH, excess, f_to_linear, gamut_scale, inverse_f, mix_linear
+from deepcolor.gamut import GAMUT_EXTENT, excess, f_to_linear, gamut_scale, inverse_f, mix_linear
 from deepcolor.pixels.luminance import LEVELS, f_luminance, look_up, unit
 from deepcolor.pixels.workers import TILE_PIXELS, bands_of, tiles, workers
 from deepcolor.upsample import ChromaField
@@ -27,7 +27,7 @@ def _curve_table(device: torch.device) -> Tensor:
     return (255 * linear_to_rgb(ramp)[0, 0]).round().to(device, torch.uint8)
 
 
-class _Room:
+class _Scratch:
     """Memory to compute tiles in: taking it anew for each costs as much time as the work."""
 
     def __init__(self, pixels: int, device: torch.device) -> None:
@@ -56,25 +56,25 @@ def compose(pixels: Tensor, field: "ChromaField | PictureChroma", out: Tensor) -
     height, width = pixels.shape[-2:]
 
     def work(band: slice) -> None:
-        lost = _Lost(out)
+        out_of_gamut = _OutOfGamut(out)
         own = field.in_f()  # a copy: it remembers the columns that it read last
         own.prepare(band)
         cut = list(tiles(band, width, device))
         most = max((r.stop - r.start) * (c.stop - c.start) for r, c in cut)
-        room = _Room(most, device)
+        scratch = _Scratch(most, device)
         for rows, columns in cut:
             shape = (rows.stop - rows.start, columns.stop - columns.start)
-            f, spare, third, index, stored = room.fit(shape[0] * shape[1])
+            f, spare, third, index, stored = scratch.fit(shape[0] * shape[1])
             f_luminance(pixels[:, rows, columns].to(device), index[0], f[2])
             slopes, offsets = torch.split(own.read(rows, columns), 2)
             torch.addcmul(offsets, slopes, f[2].view(shape), out=f[:2].view(2, *shape))
             f[:2].add_(f[2])  # f(X), f(Z), f(Y)
             linear = mix_linear(inverse_f(f, spare, third), out=spare)
-            outside = _nonzero(excess(linear, third) > REACH)
+            outside = _nonzero(excess(linear, third) > GAMUT_EXTENT)
             for plane, channel in zip(_encode(linear, out.dtype, index, stored), out, strict=True):
                 channel[rows, columns].copy_(plane.view(shape))
-            lost.add(outside, f, rows, columns)  # it may store them, over the plain pixels
-        lost.find()
+            out_of_gamut.add(outside, f, rows, columns)  # it may store them, over the plain pixels
+        out_of_gamut.settle()
 
     if pixels.numel():
         workers.run(work, bands_of(height, width, 1, device))
@@ -118,7 +118,7 @@ class PictureChroma:
         return torch.cat([torch.zeros_like(shares), shares.mul_(self.saturation)])
 
 
-class _Lost:
+class _OutOfGamut:
     """Pixels whose colours sRGB cannot show, gathered over tiles: few at a time cost as many."""
 
     def __init__(self, out: Tensor) -> None:
@@ -135,9 +135,9 @@ class _Lost:
         self.found.append((places, f.index_select(1, where)))
         self.count += len(where)
         if self.count >= TILE_PIXELS:
-            self.find()
+            self.settle()
 
-    def find(self) -> None:
+    def settle(self) -> None:
         """Bring them into the gamut and store them."""
         if not self.found:
             return
@@ -161,12 +161,12 @@ def _nonzero(mask: Tensor) -> Tensor:
 
 
 def _encode(
-    linear: Tensor, dtype: torch.dtype, room: Tensor | None = None, out: Tensor | None = None
+    linear: Tensor, dtype: torch.dtype, scratch: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """(3, N) linear light less 1/2 to stored sRGB; `room` and `out` as for `look_up`, at 8 bits."""
+    """(3, N) linear light less 1/2 to stored sRGB; `scratch`, `out` as for `look_up`, 8 bits."""
     if dtype == torch.uint8:
         index = linear.mul_(CURVE_STEPS).add_((CURVE_STEPS + 1) / 2).clamp_(0, CURVE_STEPS)
-        return look_up(_curve_table(linear.device), index, room, out)
+        return look_up(_curve_table(linear.device), index, scratch, out)
     rgb = linear_to_rgb(linear.add_(0.5).clamp_(0, 1)[..., None])[..., 0]
     if dtype == torch.uint16:
         return rgb.mul_(LEVELS[dtype]).add_(0.5).int().to(dtype)

@@ -37,40 +37,40 @@ def unit(pixels: Tensor) -> Tensor:
 
 
 def look_up(
-    table: Tensor, index: Tensor, room: Tensor | None = None, out: Tensor | None = None
+    table: Tensor, index: Tensor, scratch: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Entries of a table at (...) integers, or whole floats.
 
     Args:
         table: (levels,).
         index: any shape and strides.
-        room: int32 memory for as many indices.
+        scratch: int32 memory for as many indices.
         out: memory for as many entries.
     """
     # index_select with int32 is four times as fast on the CPU as table[index]
-    if room is None:
+    if scratch is None:
         places = index.int().reshape(-1)
     else:
-        places = room.view(-1)
+        places = scratch.view(-1)
         places.view(index.shape).copy_(index)
     if out is None:
         return table.index_select(0, places).view(index.shape)
     return torch.index_select(table, 0, places, out=out.view(-1)).view(index.shape)
 
 
-def f_luminance(pixels: Tensor, room: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+def f_luminance(pixels: Tensor, scratch: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """CIELAB's f(Y) = (L + 16) / 116 of stored pixels.
 
     Args:
         pixels: (1 | 3, R, C) sRGB or grey: uint8, uint16, or float32 in [0, 1].
-        room: int32 memory for as many indices.
+        scratch: int32 memory for as many indices.
         out: float32 memory for the result.
 
     Returns:
         (R, C) float32, in [16 / 116, 1].
     """
     if pixels.dtype in LEVELS and (len(pixels) == 1 or _is_grey(pixels)):
-        return look_up(_grey_table(LEVELS[pixels.dtype], pixels.device), pixels[0], room, out)
+        return look_up(_grey_table(LEVELS[pixels.dtype], pixels.device), pixels[0], scratch, out)
     if pixels.dtype in LEVELS:
         table = _linear_table(LEVELS[pixels.dtype], pixels.device)
         red, green, blue = (

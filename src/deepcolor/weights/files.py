@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
-from deepcolor.blocks.fitting import misfits, told
+from deepcolor.blocks.fitting import listed, misfits
 from deepcolor.files import write_beside
 from deepcolor.models import Colorizer, create_model, models, name_of
 from deepcolor.tensors import (
@@ -218,7 +218,7 @@ def load_network(network: nn.Module, tensors: Mapping[str, Tensor], source: Sour
     )
     if problems:
         name = type(network).__name__
-        raise WeightsError(f"{source}: the weights do not fit {name}: {told(problems)}")
+        raise WeightsError(f"{source}: the weights do not fit {name}: {listed(problems)}")
     try:
         network.load_state_dict(tensors, strict=True)
     except ValueError as error:  # a network may check more than shapes, such as its codebook

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch.overrides import TorchFunctionMode
 
-from deepcolor.blocks.fitting import misfits, told
+from deepcolor.blocks.fitting import listed, misfits
 from deepcolor.models import Colorizer
 from deepcolor.tensors import WeightsError, in_words
 
@@ -61,7 +61,7 @@ def check_settings(
     if unknown:
         raise WeightsError(
             f"{source} was made with settings of {kind.__name__} that this version of deepcolor"
-            f" does not have: {told(unknown)}; a newer version reads it"
+            f" does not have: {listed(unknown)}; a newer version reads it"
         )
     hints = get_type_hints(kind.__init__)
     checked = {}
@@ -95,7 +95,7 @@ def check_fits(
     problems = misfits(network.state_dict(), given)
     if problems:
         name = type(network).__name__
-        raise WeightsError(f"{source}: the weights do not fit {name}: {told(problems)}")
+        raise WeightsError(f"{source}: the weights do not fit {name}: {listed(problems)}")
 
 
 class _Outline(TorchFunctionMode):
