@@ -118,8 +118,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         one, two = self.layers
-        out: Tensor = two(one(x))
-        return out.add_(x)
+        out: Tensor = x + two(one(x))
+        return out
 
 
 class Within(nn.Module):
