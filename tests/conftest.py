@@ -43,11 +43,17 @@ SMALL_SETTINGS = {  # of models that take gigabytes, or minutes, as they are
 
 
 @pytest.fixture(scope="session")
+def small_settings() -> dict[str, dict[str, object]]:
+    """Of the models that have many channels by default: settings with few."""
+    return SMALL_SETTINGS
+
+
+@pytest.fixture(scope="session")
 def small_model():
     """Makes a model of a name, with few channels where it has many by default."""
 
     def make(name: str, **settings: object) -> deepcolor.Colorizer:
-        return deepcolor.create_model(name, **SMALL_SETTINGS.get(name, {}) | settings)
+        return deepcolor.create_model(name, **settings | SMALL_SETTINGS.get(name, {}))
 
     return make
 
