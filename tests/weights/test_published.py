@@ -13,7 +13,10 @@ from deepcolor.inference import predict_lab
 from deepcolor.models import MODELS, create_model
 from deepcolor.weights import CHECKPOINTS, WeightsError, load_model, load_weights
 
-WRAPPERS = {"ddcolor": "params", "deoldify": "model"}  # keys that releases keep the state dict under
+WRAPPERS = {
+    "ddcolor": "params",
+    "deoldify": "model",
+}  # keys that releases keep the state dict under
 PUBLISHED = sorted(name for name, c in CHECKPOINTS.items() if c.downloaded)
 
 
@@ -102,7 +105,9 @@ def test_misshaped_and_extra_keys_are_named(release, serve):
     name, state, _ = release
     first = next(iter(state))
     serve(name, saved(state | {first: torch.zeros(3, 5), "surplus": torch.zeros(1)}))
-    with pytest.raises(WeightsError, match=rf"extra surplus; {first} is \(3, 5\), needs \({len(state[first])}, "):
+    with pytest.raises(
+        WeightsError, match=rf"extra surplus; {first} is \(3, 5\), needs \({len(state[first])}, "
+    ):
         load_model(name)
 
 

@@ -30,10 +30,10 @@ def unit(inputs: int, outputs: int, attention: bool = False) -> nn.Sequential:
 
 
 class SelfAttention(nn.Module):
-    """Each place adds what it finds at all others (Zhang et al. 2019), by a factor that starts at 0.
+    """Each place adds what it finds at all others, by a factor that starts at zero.
 
     The softmax runs over the places that `query` reads, as in the release: those that `key` reads
-    do the asking.
+    do the asking. Zhang et al. 2019.
     """
 
     def __init__(self, channels: int) -> None:

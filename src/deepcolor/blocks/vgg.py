@@ -138,7 +138,7 @@ def vgg_features(name: str, file: str) -> nn.Sequential:
 
     Args:
         name: a VGG of timm, such as vgg16_bn.
-        file: its weights, in timm's or torchvision's names, for RGB less its mean, by its deviation.
+        file: its weights, in timm's or torchvision's names, for normalized RGB.
 
     Raises:
         FileNotFoundError, ValueError: if it cannot be read, or does not fit, or expects another

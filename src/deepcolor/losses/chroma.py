@@ -1,6 +1,4 @@
-"""Losses on chroma: Huber and MSE for regression, rebalanced cross-entropy for classification, and
-colourfulness.
-"""
+"""Losses on chroma: Huber and MSE, rebalanced cross-entropy for classification, colourfulness."""
 
 from typing import Any, Protocol
 

@@ -132,9 +132,7 @@ class DeOldify(RegressionColorizer):
             {"params": [p for p in trained if id(p) in body], "lr": self.lr / BODY_SLOWER},
             {"params": [p for p in trained if id(p) not in body], "lr": self.lr},
         ]
-        optimizer = torch.optim.AdamW(
-            groups, self.lr, betas=BETAS, weight_decay=self.weight_decay
-        )
+        optimizer = torch.optim.AdamW(groups, self.lr, betas=BETAS, weight_decay=self.weight_decay)
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             return optimizer
