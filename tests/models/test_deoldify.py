@@ -227,7 +227,8 @@ def test_the_body_learns_ten_times_slower_on_one_cycle(quick_trainer):
         step(*args)
 
     model.lr_scheduler_step = noted
-    quick_trainer.fit(model, torch.utils.data.DataLoader(torch.rand(6, 3, 32, 32), 2))
+    loader = torch.utils.data.DataLoader(torch.rand(6, 3, 32, 32), 2)
+    quick_trainer.fit(model, loader, loader)
     assert len(rates) == 3
     assert all(rest == pytest.approx(10 * body) for body, rest in rates)
     assert rates[0][1] == pytest.approx(1e-3 / 25)

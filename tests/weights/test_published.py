@@ -13,10 +13,7 @@ from deepcolor.inference import predict_lab
 from deepcolor.models import MODELS, create_model
 from deepcolor.weights import CHECKPOINTS, WeightsError, load_model, load_weights
 
-WRAPPERS = {
-    "ddcolor": "params",
-    "deoldify": "model",
-}  # keys that releases keep the state dict under
+WRAPPERS = {"ddcolor": "params", "deoldify": "model"}  # where releases keep the state dict
 PUBLISHED = sorted(name for name, c in CHECKPOINTS.items() if c.downloaded)
 
 

@@ -45,7 +45,8 @@ class Block(nn.Module):
         y = self.dwconv(x).permute(0, 2, 3, 1)  # (B, H, W, C)
         y = self.pwconv1(self.norm(y))
         y = self.pwconv2(nn.functional.gelu(y))
-        return x + (self.gamma * y).permute(0, 3, 1, 2)
+        out: Tensor = x + (self.gamma * y).permute(0, 3, 1, 2)
+        return out
 
 
 class ConvNeXt(nn.Module):

@@ -188,7 +188,7 @@ class DynamicUnet(nn.Module):
         down, norm, relu, middle, *ups = self.layers[:-5]
         enlarge, join, residual, last, within = self.layers[-5:]
         x, skips = picture, []
-        for number, layer in enumerate(down):  # type: ignore[arg-type]
+        for number, layer in enumerate(down.children()):
             x = layer(x)
             if number in SKIPS:
                 skips.append(x)

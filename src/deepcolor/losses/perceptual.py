@@ -39,7 +39,7 @@ class FeatureLoss(nn.Module):
             )
         self.network = network[: max(layers) + 1].requires_grad_(False).eval()
         for layer in self.network:
-            if isinstance(getattr(layer, "inplace", None), bool):
+            if isinstance(layer, nn.ReLU):
                 layer.inplace = False  # what was looked at must stay
         self.layers = dict(layers)
         for name, numbers, usual in (("mean", mean, 0.0), ("std", std, 1.0)):

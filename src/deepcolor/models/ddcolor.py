@@ -20,7 +20,7 @@ from deepcolor.blocks.convnext import ConvNeXt
 from deepcolor.blocks.normed import Enlarge, SpectralConv
 from deepcolor.blocks.unet import UpBlock
 from deepcolor.blocks.vgg import vgg_features
-from deepcolor.color import join_lab, lab_to_rgb, lightness_to_grey
+from deepcolor.color import join_lab, lab_to_rgb, lightness_to_grey, rgb_to_ycbcr, split_lab
 from deepcolor.losses.chroma import colourfulness_loss
 from deepcolor.losses.perceptual import FeatureLoss
 from deepcolor.models.families import RegressionColorizer
@@ -186,5 +186,4 @@ def _brighter(rgb: Tensor) -> Tensor:
 
 def _luma(rgb: Tensor) -> Tensor:
     """Luma, ITU-R BT.601: (B, 3, H, W) -> (B, 1, H, W)."""
-    red, green, blue = rgb.split(1, dim=1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    return split_lab(rgb_to_ycbcr(rgb))[0] / 255
