@@ -231,7 +231,10 @@ def test_the_body_learns_ten_times_slower_on_one_cycle(quick_trainer):
     quick_trainer.fit(model, loader, loader)
     assert len(rates) == 3
     assert all(rest == pytest.approx(10 * body) for body, rest in rates)
-    assert rates[0][1] == pytest.approx(1e-3 / 25)
+    body, rest = model.optimizers().param_groups
+    assert (body["max_lr"], rest["max_lr"]) == (1e-4, 1e-3)
+    assert rest["initial_lr"] == pytest.approx(1e-3 / 25)
+    assert rates[-1][1] < 1e-3 / 25  # the end of the cycle
 
 
 def test_features_are_read_from_a_file_that_weights_files_do_not_name(monkeypatch):
