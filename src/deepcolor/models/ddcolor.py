@@ -23,7 +23,7 @@ from deepcolor.blocks.vgg import vgg_features
 from deepcolor.color import join_lab, lab_to_rgb, lightness_to_grey, rgb_to_ycbcr, split_lab
 from deepcolor.losses.chroma import colourfulness_loss
 from deepcolor.losses.perceptual import FeatureLoss
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["DDColor"]
 
@@ -138,7 +138,7 @@ class DDColor(RegressionColorizer):
             vgg = vgg_features("vgg16_bn", perceptual_weights)
             self.perceptual = FeatureLoss(vgg, FEATURES, IMAGENET_MEAN, IMAGENET_STD)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         ab: Tensor = self.network(lightness_to_grey(luminance).expand(-1, 3, -1, -1))
         return ab
 

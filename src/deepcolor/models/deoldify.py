@@ -26,7 +26,7 @@ from deepcolor.color import (
     ycbcr_chroma_to_ab,
 )
 from deepcolor.losses.perceptual import FeatureLoss
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["DeOldify"]
 
@@ -97,28 +97,22 @@ class DeOldify(RegressionColorizer):
             column = torch.tensor(numbers)[:, None, None]
             self.register_buffer(name, column, persistent=False)
 
-    def picture(self, luminance: Tensor) -> Tensor:
-        """The network's whole answer: (B, 1, H, W) L -> (B, 3, H, W), RGB normalized."""
-        grey = lightness_to_grey(luminance)
-        answer: Tensor = self.network((grey - self.mean) / self.std)
+    def core(self, luminance: Tensor) -> Tensor:
+        """A whole picture: (B, 1, H, W) L -> (B, 3, H, W) RGB, less ImageNet's mean, by its std."""
+        answer: Tensor = self.network((lightness_to_grey(luminance) - self.mean) / self.std)
         return answer
 
-    def chroma(self, luminance: Tensor) -> Tensor:
-        """(B, 1, H, W) L -> (B, 2, H, W): JFIF's Cb and Cr, which are U and V on another scale."""
-        rgb = self.picture(luminance).float() * self.std + self.mean
-        return split_lab(rgb_to_ycbcr(rgb.clamp(0, 1)))[1]
-
     def encode_target(self, luminance: Tensor, ab: Tensor) -> Tensor:
-        return split_lab(rgb_to_ycbcr(lab_to_rgb(join_lab(luminance, ab))))[1]
+        return (lab_to_rgb(join_lab(luminance, ab)) - self.mean) / self.std
 
     def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
-        return ycbcr_chroma_to_ab(luminance, output)
+        """The picture's U and V (JFIF's Cb and Cr, on another scale) at the lightness given."""
+        rgb = (output * self.std + self.mean).clamp(0, 1)
+        return ycbcr_chroma_to_ab(luminance, split_lab(rgb_to_ycbcr(rgb))[1])
 
-    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+    def regression_loss(self, output: Tensor, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """L1 of the whole normalized picture, and of VGG-16's features of it."""
-        self.check_input(luminance)
-        answer = self.picture(luminance).float()
-        truth = (lab_to_rgb(join_lab(luminance, ab)) - self.mean) / self.std
+        answer, truth = output.float(), self.encode_target(luminance, ab)
         terms = {"pixels": F.l1_loss(answer, truth)}
         if self.perceptual is not None:
             terms["features"] = self.perceptual(answer, truth)
