@@ -146,6 +146,14 @@ BAD = {
     "text": (lambda _: b"<html>not here</html>", "more than tensors|not a readable PyTorch file"),
     "cut short": (lambda _: saved({"w": torch.zeros(999)})[:-99], "not a readable PyTorch file"),
     "a list": (lambda _: saved([torch.zeros(1)]), "maps names to tensors"),
+    "code beside a state dict": (
+        lambda path: saved({"model": {"w": torch.zeros(1)}, "opt": Trap(path)}),
+        "may be code, and is not read",
+    ),
+    "two state dicts": (
+        lambda _: saved({"model": {"w": torch.zeros(1)}, "params": {"w": torch.zeros(1)}}),
+        "maps names to tensors",
+    ),
     "numbers": (lambda _: saved({"weight": 3}), "maps names to tensors"),
 }
 
