@@ -36,6 +36,28 @@ def lite():
     return deepcolor.load_model("lite.photos")
 
 
+SMALL_SETTINGS = {  # of models that take gigabytes, or minutes, as they are
+    "ddcolor": {"encoder": "atto", "width": 32, "queries": 10},
+    "deoldify": {"body": "resnet18", "factor": 0.125},
+}
+
+
+@pytest.fixture(scope="session")
+def small_settings() -> dict[str, dict[str, object]]:
+    """Of the models that have many channels by default: settings with few."""
+    return SMALL_SETTINGS
+
+
+@pytest.fixture(scope="session")
+def small_model():
+    """Makes a model of a name, with few channels where it has many by default."""
+
+    def make(name: str, **settings: object) -> deepcolor.Colorizer:
+        return deepcolor.create_model(name, **settings | SMALL_SETTINGS.get(name, {}))
+
+    return make
+
+
 def write_photos(root: Path) -> Path:
     """Twelve small real colour photographs in two folders, as JPEG."""
     for number in range(12):

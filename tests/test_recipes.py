@@ -33,13 +33,12 @@ SIDE = 32  # pixels; the recipes say 128 to 224
 
 
 def build(recipe: dict[str, Any]) -> Colorizer:
-    """The model of a recipe, its encoder random."""
+    """The model of a recipe, its files left out."""
     module, name = recipe["model"]["class_path"].rsplit(".", 1)
     kind = getattr(importlib.import_module(module), name)
     arguments = recipe["model"]["init_args"]
-    if "encoder_weights" in arguments:
-        arguments = {**arguments, "encoder_weights": None}
-    return kind(**arguments)
+    files = [key for key in arguments if key.endswith("_weights")]
+    return kind(**arguments | dict.fromkeys(files))
 
 
 class Losses(Callback):
@@ -143,10 +142,10 @@ FAKE_RELEASE = "cp $2 $4; echo $3 >> $4\n"
 
 
 class Script:
-    """recipes/lite.photos.sh among commands that only pretend to train."""
+    """A script of recipes/ among commands that only pretend to train."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str = "lite.photos.sh") -> None:
+        self.folder, self.name = folder, name
         commands = folder / "commands"
         commands.mkdir()
         (commands / "deepcolor").write_text(f"#!{sys.executable}\n{FAKE_TRAINING}")
@@ -157,7 +156,7 @@ class Script:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", RECIPES[0].with_name("lite.photos.sh"), *arguments],
+            ["bash", RECIPES[0].with_name(self.name), *arguments],
             env={**os.environ, "PATH": self.path}, cwd=self.folder,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -219,3 +218,34 @@ def test_the_recipe_without_photographs_says_what_it_wants(script):
     assert done.returncode != 0
     assert "say which photographs: recipes/lite.photos.sh PHOTOS" in done.stderr
     assert not (script.folder / "runs").exists()
+
+
+@pytest.fixture
+def deoldify(tmp_path):
+    if shutil.which("bash") is None:
+        pytest.skip("no bash")
+    return Script(tmp_path, "deoldify.sh")
+
+
+def test_the_four_parts_of_deoldify_go_on_from_each_other(deoldify):
+    done = deoldify("PHOTOS", "--model.init_args.variant", "stable")
+    assert done.returncode == 0, done.stderr
+    told = []
+    last = done.stdout.strip()
+    while last is not None:
+        words = ast.literal_eval((deoldify.folder / last).read_text())
+        said = dict(zip(words[2::2], words[3::2], strict=True))
+        told.insert(0, said)
+        last = said.get("--warm_start")
+    assert [said["--data.size"] for said in told] == ["64", "64", "128", "192"]
+    assert [said["--model.init_args.lr"] for said in told] == ["1e-3", "3e-4", "1e-4", "5e-5"]
+    frozen = [said["--model.init_args.freeze_body"] for said in told]
+    assert frozen == ["true", "false", "false", "false"]
+    assert all(said["--model.init_args.variant"] == "stable" for said in told)
+    assert all(Path(said["--config"]) in RECIPES for said in told)
+
+
+def test_deoldify_stops_at_a_part_that_fails(deoldify):
+    failed = deoldify("PHOTOS", "128", "FAIL")
+    assert failed.returncode == 1
+    assert not list(deoldify.folder.glob("runs/*/192"))

@@ -6,6 +6,7 @@ from deepcolor.losses import (
     chroma_huber,
     chroma_mse,
     colourful,
+    colourfulness_loss,
     combined_chroma_loss,
     soft_cross_entropy,
 )
@@ -133,3 +134,28 @@ def test_combined_loss_has_both_terms_and_trains_through_both(quantizer):
     assert (huber_gradient != 0).any()
     with pytest.raises(ValueError, match="regression_share"):
         combined_chroma_loss(logits, ab, quantizer, regression_share=-1)
+
+
+def test_colourfulness_is_hasler_and_suesstrunks_with_absolute_opponents():
+    rgb = torch.rand(2, 3, 5, 6)
+    red, green, blue = rgb.double().numpy().transpose(1, 0, 2, 3)
+    rg, yb = abs(red - green), abs((red + green) / 2 - blue)
+    figures = [
+        (a.std() ** 2 + b.std() ** 2) ** 0.5 + 0.3 * (a.mean() ** 2 + b.mean() ** 2) ** 0.5
+        for a, b in zip(rg, yb, strict=True)
+    ]
+    want = 1 - sum(figures) / 2  # a mean over the batch, not a sum
+    assert float(colourfulness_loss(rgb)) == pytest.approx(want, abs=1e-6)
+
+
+def test_grey_has_no_colourfulness_and_a_finite_slope():
+    rgb = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    loss = colourfulness_loss(rgb)
+    assert float(loss.detach()) == pytest.approx(1, abs=1e-5)
+    loss.backward()
+    assert torch.isfinite(rgb.grad).all()
+
+
+def test_colourfulness_is_of_pictures_of_three_channels():
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\), got \(1, 2, 4, 4\)"):
+        colourfulness_loss(torch.zeros(1, 2, 4, 4))

@@ -24,7 +24,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from deepcolor.models import MODELS, create_model
+from deepcolor.models import MODELS
 
 ALLOWED = 1.2
 ARITHMETIC = {
@@ -122,8 +122,8 @@ def watched(model: nn.Module, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> Led
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_forward_holds_little_more_than_its_layers_need(name, monkeypatch):
-    model = create_model(name).eval()
+def test_forward_holds_little_more_than_its_layers_need(name, small_model, monkeypatch):
+    model = small_model(name).eval()
     ledger = watched(model, torch.rand(1, 1, model.size, model.size) * 100, monkeypatch)
     held, needed = max(ledger.held), ledger.needed()
     worst = ledger.names[ledger.held.index(held)]
@@ -132,8 +132,8 @@ def test_forward_holds_little_more_than_its_layers_need(name, monkeypatch):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_no_layer_runs_twice(name):
-    model = create_model(name).eval()
+def test_no_layer_runs_twice(name, small_model):
+    model = small_model(name).eval()
     calls: dict[str, int] = {}
     for key, module in model.network.named_modules():
         if list(module.parameters(recurse=False)):

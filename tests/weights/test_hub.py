@@ -131,8 +131,8 @@ def hub(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_every_model_survives_a_folder(name, tmp_path):
-    model = create_model(name)
+def test_every_model_survives_a_folder(name, tmp_path, small_model):
+    model = small_model(name)
     folder = save_pretrained(model, tmp_path / "new" / name, ABOUT)
     assert {p.name for p in folder.iterdir()} == {FILE, "README.md"}
     again = from_pretrained(folder)

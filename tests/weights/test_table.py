@@ -12,7 +12,7 @@ KNOWN = {"license": "MIT", "trained_on": "postcards", "source": "us"}
 
 
 def test_the_published_files_are_those_of_the_releases():
-    files = {name: c.file for name, c in CHECKPOINTS.items() if c.downloaded}
+    files = {name: c.file for name, c in CHECKPOINTS.items() if c.license == "BSD-2-Clause"}
     published = {
         "eccv16.caffe": "colorization_release_v2-9b330a0b.pth",
         "siggraph17.caffe": "siggraph17-df00044c.pth",
@@ -21,8 +21,33 @@ def test_the_published_files_are_those_of_the_releases():
     for name in files:
         checkpoint = CHECKPOINTS[name]
         assert checkpoint.location.startswith("https://")
-        assert checkpoint.license == "BSD-2-Clause"
         assert checkpoint.file.endswith(f"-{checkpoint.sha256[:8]}.pth")  # as PyTorch names them
+
+
+BIG = {  # bytes of the numbers that each file must hold: four a parameter
+    "deoldify.artistic": 4 * 63_646_881,
+    "deoldify.stable": 4 * 218_222_197,
+    "deoldify.video": 4 * 218_222_197,
+    "ddcolor.paper": 4 * 227_869_328,
+    "ddcolor.modelscope": 4 * 227_869_328,
+    "ddcolor.artistic": 4 * 227_869_328,
+    "ddcolor.tiny": 4 * 55_006_640,
+}
+
+
+@pytest.mark.parametrize("name", sorted(BIG))
+def test_sizes_are_those_of_the_layouts_and_little_more(name):
+    checkpoint = CHECKPOINTS[name]
+    assert checkpoint.location.startswith("https://")
+    assert checkpoint.license == ("MIT" if checkpoint.model == "deoldify" else "Apache-2.0")
+    assert BIG[name] < checkpoint.size < 1.003 * BIG[name]
+
+
+def test_no_two_downloads_share_a_file():
+    files = [c.file for c in CHECKPOINTS.values()]
+    assert len(set(files)) == len(files)
+    digests = {c.sha256 for c in CHECKPOINTS.values()}
+    assert len(digests) == len(files)
 
 
 def test_published_weights_decode_as_their_release():

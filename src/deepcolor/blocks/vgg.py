@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from deepcolor.blocks.fitting import listed, misfits
 from deepcolor.tensors import read_layout, read_state
 
-__all__ = ["VGG_CHANNELS", "Preprocessing", "VGGPyramid", "expected_preprocessing"]
+__all__ = [
+    "VGG_CHANNELS",
+    "Preprocessing",
+    "VGGPyramid",
+    "expected_preprocessing",
+    "vgg_features",
+]
 
 Preprocessing = Literal["auto", "caffe", "torchvision"]
 
@@ -127,15 +133,41 @@ def expected_preprocessing(file: str) -> Literal["caffe", "torchvision"]:
     return "caffe" if digest.startswith(FROM_CAFFE) else "torchvision"
 
 
-def _load(backbone: nn.Module, name: str, file: str) -> None:
-    """Load the convolutions of a classifier's file, strictly; what lies above is left out."""
+def vgg_features(name: str, file: str) -> nn.Sequential:
+    """The layers of a VGG network before its classifier, numbered as torchvision numbers them.
+
+    Args:
+        name: a VGG of timm, such as vgg16_bn.
+        file: its weights, in timm's or torchvision's names, for normalized RGB.
+
+    Raises:
+        FileNotFoundError, ValueError: if it cannot be read, or does not fit, or expects another
+            preprocessing.
+    """
+    if expected_preprocessing(file) != "torchvision":
+        raise ValueError(f"{file}: Caffe's weights, which expect BGR; wanted: torchvision's")
+    whole: Any = timm.create_model(name, mlp_ratio=SMALL_HEAD, num_classes=0)
+    weights = _convolutions(whole, name, file)
+    features: nn.Sequential = whole.features
+    features.load_state_dict({k.removeprefix("features."): v for k, v in weights.items()})
+    return features
+
+
+def _convolutions(whole: nn.Module, name: str, file: str) -> dict[str, Tensor]:
+    """The weights of a file that lie below the classifier, if they are that network's."""
     weights = read_state(Path(file))
-    whole = timm.create_model(name, mlp_ratio=SMALL_HEAD, num_classes=0).state_dict()
-    wanted = {key: value for key, value in whole.items() if key.startswith("features.")}
+    wanted = {k: v for k, v in whole.state_dict().items() if k.startswith("features.")}
     given = {key: value for key, value in weights.items() if key.startswith("features.")}
     problems = misfits(wanted, given)
     if problems:
         raise ValueError(f"{file}: the weights do not fit {name}: {listed(problems)}")
+    return given
+
+
+def _load(backbone: nn.Module, name: str, file: str) -> None:
+    """Load the convolutions of a classifier's file, strictly; what lies above is left out."""
+    whole = timm.create_model(name, mlp_ratio=SMALL_HEAD, num_classes=0)
+    given = _convolutions(whole, name, file)
     renamed = {key.replace("features.", "features_", 1): value for key, value in given.items()}
     with torch.no_grad():
         backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()}, strict=True)

@@ -4,8 +4,18 @@ from deepcolor.losses.chroma import (
     chroma_huber,
     chroma_mse,
     colourful,
+    colourfulness_loss,
     combined_chroma_loss,
     soft_cross_entropy,
 )
+from deepcolor.losses.perceptual import FeatureLoss
 
-__all__ = ["chroma_huber", "chroma_mse", "colourful", "combined_chroma_loss", "soft_cross_entropy"]
+__all__ = [
+    "FeatureLoss",
+    "chroma_huber",
+    "chroma_mse",
+    "colourful",
+    "colourfulness_loss",
+    "combined_chroma_loss",
+    "soft_cross_entropy",
+]

@@ -1,4 +1,4 @@
-"""Losses on chroma: Huber and MSE for regression, rebalanced cross-entropy for classification."""
+"""Losses on chroma: Huber and MSE, rebalanced cross-entropy for classification, colourfulness."""
 
 from typing import Any, Protocol
 
@@ -9,10 +9,19 @@ from torch.autograd.function import once_differentiable
 
 from deepcolor.quantize import AbQuantizer, SoftBins
 
-__all__ = ["chroma_huber", "chroma_mse", "colourful", "combined_chroma_loss", "soft_cross_entropy"]
+__all__ = [
+    "chroma_huber",
+    "chroma_mse",
+    "colourful",
+    "colourfulness_loss",
+    "combined_chroma_loss",
+    "soft_cross_entropy",
+]
 
 AB_SCALE = 110.0  # regression losses measure ab / 110, as Zhang et al. 2017 scale it
 DELTA = 1 / AB_SCALE  # where the Huber loss of Zhang et al. 2017 bends: at 1 CIELAB unit
+MEAN_SHARE = 0.3  # of the mean beside the spread, Hasler and Suesstrunk 2003
+TINY = 1e-12
 NON_GREY = 5.0  # a picture with no |a| or |b| above this teaches only grey; Zhang's training code
 
 
@@ -62,6 +71,28 @@ def colourful(ab: Tensor, threshold: float = NON_GREY) -> Tensor:
     A picture counts when one pixel has |a| or |b| above `threshold`, in CIELAB units.
     """
     return (ab.abs() > threshold).flatten(1).any(dim=1)
+
+
+def colourfulness_loss(rgb: Tensor) -> Tensor:
+    """1 less the colourfulness of pictures, on average (Kang et al. 2023).
+
+    Their colourfulness is Hasler and Suesstrunk's with absolute opponent colours, of RGB in [0, 1];
+    `deepcolor.metrics.colourfulness` has the original's signed ones, of 0..255.
+
+    Args:
+        rgb: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        A scalar: the mean over the pictures.
+    """
+    if rgb.ndim != 4 or rgb.shape[1] != 3:
+        raise ValueError(f"rgb must be (B, 3, H, W), got {tuple(rgb.shape)}")
+    red, green, blue = rgb.float().flatten(2).unbind(dim=1)  # (B, HW)
+    opponents = torch.stack([(red - green).abs(), ((red + green) / 2 - blue).abs()])
+    # The clamp: a root has no slope at zero, where all grey pictures are.
+    spread = opponents.var(dim=2, correction=0).sum(dim=0).clamp(min=TINY).sqrt()
+    away = opponents.mean(dim=2).square().sum(dim=0).clamp(min=TINY).sqrt()
+    return (1 - spread - MEAN_SHARE * away).mean()
 
 
 def soft_cross_entropy(

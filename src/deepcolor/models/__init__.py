@@ -11,6 +11,8 @@ from deepcolor.models._global_vector import GlobalVectorColorizer
 from deepcolor.models._regression import RegressionColorizer
 from deepcolor.models._training import Colorizer
 from deepcolor.models.dahl16 import Dahl16
+from deepcolor.models.ddcolor import DDColor
+from deepcolor.models.deoldify import DeOldify
 from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.hwang_zhou16 import HwangZhou16
 from deepcolor.models.iizuka16 import Iizuka16
@@ -42,6 +44,8 @@ GROUP = "deepcolor.models"  # of entry points
 
 MODELS: dict[str, type[Colorizer]] = {
     "dahl16": Dahl16,
+    "ddcolor": DDColor,
+    "deoldify": DeOldify,
     "eccv16": ECCV16,
     "eccv16_l2": ECCV16L2,
     "hwang_zhou16": HwangZhou16,

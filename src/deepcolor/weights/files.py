@@ -40,6 +40,7 @@ __all__ = [
 
 NETWORK = "network."  # before the keys of a checkpoint that a weights file holds
 STATE = "state_dict"
+WRAPPED = ("model", "params")  # where fastai and BasicSR put a state dict, beside other things
 FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 BY_HAND = "load_weights(create_model(...), path) loads it into a model that you name"
 Source = str | Path
@@ -182,7 +183,7 @@ def load_weights(model: Colorizer, path: str | Path) -> None:
     else:
         held = read_pickle(path)
         converted = _is_checkpoint(held)
-        tensors = _network_of(path, held) if converted else plain_tensors(path, held)
+        tensors = _network_of(path, held) if converted else plain_tensors(path, _unwrapped(held))
     if not converted:
         module = sys.modules[type(model).__module__]
         convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = getattr(
@@ -235,6 +236,12 @@ def _kind(tensor: Tensor) -> str:
 
 def _is_checkpoint(held: Any) -> bool:
     return isinstance(held, Mapping) and isinstance(held.get(STATE), Mapping)
+
+
+def _unwrapped(held: Any) -> Any:
+    """The state dict of a release that keeps its optimizer or its settings beside it."""
+    found = [held[key] for key in WRAPPED if isinstance(held, Mapping) and key in held]
+    return found[0] if len(found) == 1 and isinstance(found[0], Mapping) else held
 
 
 def _network_of(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -20,6 +20,12 @@ __all__ = [
 DEFAULT = "lite.photos"
 PACKAGE = "package:"  # location of a file that the wheel carries
 RELEASE = "https://colorizers.s3.us-east-2.amazonaws.com/"  # Zhang et al.'s own, both papers
+DEEPAI = "https://data.deepai.org/deoldify/"  # DeOldify's README sends there
+HUB = "https://huggingface.co/"
+IMAGENET = "1.3 million photographs of ImageNet (ILSVRC 2012, train)"
+RESEARCH = "ImageNet's photographs are for research use"
+ANTIC = "Antic: DeOldify, 2018 to 2021; the author's release"
+KANG = "Kang et al.: DDColor, ICCV 2023; the authors' release"
 LOOPBACK = ("127.0.0.1", "::1")  # of this machine, where no network can be listened to
 
 # Licences of weights that allow commercial use, by their SPDX identifiers. A licence that is not
@@ -87,6 +93,9 @@ class Published(About):
     sizes, are what several public projects that use the same files state."""
     size: int = 0
     """In bytes, of a file to download: not one more is taken."""
+    saved_as: str = ""
+    """Name of the file in the folder of downloads, where the address ends in one that others share:
+    "pytorch_model.bin"."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,7 +114,7 @@ class Published(About):
     @property
     def file(self) -> str:
         """Name of the file."""
-        return self.location.removeprefix(PACKAGE).rsplit("/", 1)[-1]
+        return self.saved_as or self.location.removeprefix(PACKAGE).rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +158,9 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             model="eccv16",
             # The release's forward is softmax, then its last layer: no temperature of its own.
             hparams={"temperature": 1.0},
-            trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
+            trained_on=IMAGENET,
             license="BSD-2-Clause",
-            terms="ImageNet's photographs are for research use",
+            terms=RESEARCH,
             source="Zhang, Isola, Efros: Colorful Image Colorization, 2016; the authors' release",
         ),
         "siggraph17.caffe": Checkpoint(
@@ -160,13 +169,104 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             size=136_787_426,
             model="siggraph17",
             hparams={"mask_offset": 0.0},  # they come from Caffe, whose masks are 0 and 1
-            trained_on="1.3 million photographs of ImageNet (ILSVRC 2012, train)",
+            trained_on=IMAGENET,
             license="BSD-2-Clause",
-            terms="ImageNet's photographs are for research use",
+            terms=RESEARCH,
             source=(
                 "Zhang et al.: Real-Time User-Guided Image Colorization with Learned Deep Priors,"
                 " 2017; the authors' release"
             ),
+        ),
+        "deoldify.artistic": Checkpoint(
+            location=f"{DEEPAI}ColorizeArtistic_gen.pth",
+            sha256="3f750246fa220529323b85a8905f9b49c0e5d427099185334d048fb5b5e22477",
+            size=255_144_681,
+            model="deoldify",
+            hparams={"variant": "artistic"},
+            trained_on=f"{IMAGENET}, by NoGAN",
+            license="MIT",
+            terms=RESEARCH,
+            source=ANTIC,
+        ),
+        "deoldify.stable": Checkpoint(
+            # The author's README leads to a file sharer; this is a copy, the same by its sha256.
+            location=f"{HUB}spensercai/DeOldify/resolve/main/ColorizeStable_gen.pth",
+            sha256="ca9cd7f43fb8b222c9a70f7b292e305a000694b0ff9d2ae4a6747b1a2e1ee5af",
+            size=874_066_230,
+            model="deoldify",
+            hparams={"variant": "stable"},
+            trained_on=f"{IMAGENET}, by NoGAN",
+            license="MIT",
+            terms=RESEARCH,
+            source=f"{ANTIC}, from a copy of it",
+        ),
+        "deoldify.video": Checkpoint(
+            location=f"{DEEPAI}ColorizeVideo_gen.pth",
+            sha256="e3d98bb6a222354c79f95485c2f078a89dc724e9183662506d9e0f5aafac83ad",
+            size=874_066_230,
+            model="deoldify",
+            hparams={"variant": "video"},
+            trained_on=f"{IMAGENET}, with noise, by NoGAN",
+            license="MIT",
+            terms=RESEARCH,
+            source=ANTIC,
+        ),
+        "ddcolor.paper": Checkpoint(
+            location=f"{HUB}piddnad/ddcolor_paper/resolve/main/pytorch_model.bin",
+            saved_as="ddcolor_paper.bin",
+            sha256="5c77db8292398a2ec1397003f0a90266c28e97b013515d5e9a32e73a4c54a67d",
+            size=911_914_869,  # of its siblings, which hold the same; its page says 912 MB
+            model="ddcolor",
+            hparams={"encoder": "large"},
+            trained_on=IMAGENET,
+            license="Apache-2.0",
+            terms=RESEARCH,
+            source=KANG,
+        ),
+        "ddcolor.modelscope": Checkpoint(
+            location=(
+                f"{HUB}piddnad/ddcolor_modelscope/resolve/"
+                "060f67494e31883a4b13cb27f889f3154847ada4/pytorch_model.bin"
+            ),
+            saved_as="ddcolor_modelscope.bin",
+            sha256="d81711971ec59200da26d5e8a1afae8dd3778d495ea8ad7a7dadc769f403f7e7",
+            size=911_914_869,
+            model="ddcolor",
+            hparams={"encoder": "large"},
+            trained_on="ImageNet's photographs (ILSVRC 2012, train), cleaned as for BigColor",
+            license="Apache-2.0",
+            terms=RESEARCH,
+            source=f"{KANG}, which it recommends",
+        ),
+        "ddcolor.artistic": Checkpoint(
+            location=(
+                f"{HUB}piddnad/ddcolor_artistic/resolve/"
+                "aa10f72fffc89a6658e37b48556050b4d9a26f63/pytorch_model.bin"
+            ),
+            saved_as="ddcolor_artistic.bin",
+            sha256="5a076e84efce59848394f572a105f7b78f7f6e917f615d1ee88537241b96dca3",
+            size=911_914_869,
+            model="ddcolor",
+            hparams={"encoder": "large", "colourfulness": 0.0},
+            trained_on="ImageNet's photographs (ILSVRC 2012, train) and its authors' own",
+            license="Apache-2.0",
+            terms=RESEARCH,
+            source=KANG,
+        ),
+        "ddcolor.tiny": Checkpoint(
+            location=(
+                f"{HUB}piddnad/ddcolor_paper_tiny/resolve/"
+                "cf9fd99c1d7472689ec7413441c1b799a51866a3/pytorch_model.bin"
+            ),
+            saved_as="ddcolor_paper_tiny.bin",
+            sha256="8a1277bc90a1bfbb6d2d83933a9a6bc821931879ca93e26e4fcec12165d41fce",
+            size=220_372_845,
+            model="ddcolor",
+            hparams={"encoder": "tiny"},
+            trained_on=IMAGENET,
+            license="Apache-2.0",
+            terms=RESEARCH,
+            source=KANG,
         ),
     }
 )
