@@ -179,7 +179,7 @@ def test_what_is_encoded_decodes_to_itself(space):
         ({"features": "x"}, "live or given"),
         ({"features": "given", "preprocess": "x"}, "auto or caffe or imagenet"),
         ({"features": "given", "encoder_weights": "vgg16.pth"}, 'features="live"'),
-        ({"encoder_weights": "nowhere.pth"}, "no such file"),
+        ({"encoder_weights": "nowhere.pth"}, "no such weights file"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message):
