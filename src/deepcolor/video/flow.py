@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "carried"]
+__all__ = ["Motion", "MotionFinder", "carried", "shrunk"]
 
 Array = NDArray[np.float32]
 
@@ -22,7 +22,8 @@ SMALLEST = 32  # pixels a side that the search needs
 WAY_BACK = 0.5  # pixels that a way there and back may miss by, and
 WAY_SHARE = 0.05  # of its length, before trust goes down
 LIGHTNESS = 2.0  # L that both ends may differ by, or
-NOISE = 3.0  # times the median difference, if that is more: old films are grainy
+NOISE = 3.0  # times the median difference, if that is more: old films are grainy; but no more than
+ROUGHEST = 8.0  # L
 STANDING = 1.0  # pixels; what moves less is looked at for having stood still
 STILL = 1.1  # times the difference along the motion that standing still may cost
 
@@ -129,7 +130,8 @@ def _places(height: int, width: int) -> Array:
     return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
 
 
-def _shrunk(picture: Array, grid: tuple[int, int]) -> Array:
+def shrunk(picture: Array, grid: tuple[int, int]) -> Array:
+    """Means over the squares of a grid: (H, W) or (H, W, C) -> (h, w) or (h, w, C)."""
     small: Array = _cv2().resize(picture, grid[::-1], interpolation=_cv2().INTER_AREA)
     return small
 
@@ -146,16 +148,16 @@ def _answer(
     inside = (ends >= -0.5).all(axis=-1) & (ends <= (width - 0.5, height - 0.5)).all(axis=-1)
     way = _trust(miss / allowed) * inside
     # lightness at both ends, along the motion and standing still
-    moving = _shrunk(carried(there[..., None], flow)[..., 0], grid)
-    at_rest, light = _shrunk(there, grid), _shrunk(here, grid)
-    squares = _shrunk(flow, grid) * np.float32([grid[1] / width, grid[0] / height])
+    moving = shrunk(carried(there[..., None], flow)[..., 0], grid)
+    at_rest, light = shrunk(there, grid), shrunk(here, grid)
+    squares = shrunk(flow, grid) * np.float32([grid[1] / width, grid[0] / height])
     difference, standing = _differences(light, moving, at_rest)
-    length = _shrunk(np.linalg.norm(flow, axis=-1), grid)
+    length = shrunk(np.linalg.norm(flow, axis=-1), grid)
     noise = np.float32(np.median(np.minimum(difference, standing)))
     stands = (standing <= STILL * difference + noise) & (length < STANDING)
     squares[stands] = 0
-    agree = _trust(np.where(stands, standing, difference) / max(LIGHTNESS, NOISE * noise))
-    sure = np.where(stands, 1, _shrunk(way.astype(np.float32), grid))
+    agree = _trust(np.where(stands, standing, difference) / max(LIGHTNESS, min(NOISE * noise, ROUGHEST)))
+    sure = np.where(stands, 1, shrunk(way.astype(np.float32), grid))
     trust = (sure * agree).astype(np.float32)
     return {name: squares.astype(np.float32), f"{name}_trust": trust}
 
