@@ -21,9 +21,9 @@ __all__ = ["CutFinder"]
 SIDE = 110  # pixels, of a square as large as what is looked at
 GRID = 28  # squares a side, of a square grid
 BLANK = 2.5  # L; pictures of less contrast show nothing: black, white, fades that are over
-UNEXPLAINED = 0.65  # share of a picture that a cut leaves unexplained, at least
-UNLIKE = 0.2  # 1 - correlation of lightness along the motion, at least
-CUSTOM = 0.35  # how much the frames before add to what is asked
+NEW = 0.85  # how new a frame must be to begin a shot; pairs of photographs are 1.3, and 0.98 at 1 %
+UNLIKE = 0.5  # weight of how unlike the light is along the motion
+CUSTOM = 0.35  # how much the newness of the frames before adds to what is asked
 SLOW = 0.2  # weight of the newest frame in what is customary
 REMEMBERED = 4  # frames that a new one is compared with
 
@@ -40,7 +40,7 @@ class CutFinder:
     def __init__(self) -> None:
         self._find = MotionFinder("ULTRAFAST")
         self._seen: list[Array] = []  # (h, w) each, the newest last; blank ones are left out
-        self._custom = 0.0  # share unexplained, as frames of this shot have it
+        self._custom = 0.0  # newness, as frames of this shot have it
         self._began = False
 
     def push(self, luminance: Tensor) -> bool:
@@ -65,7 +65,7 @@ class CutFinder:
             self._seen = []
         cut = not self._seen or not self._continues(picture)
         if cut:
-            self._seen, self._custom = [], 0.0
+            self._custom = 0.0
         self._seen = [*self._seen, picture][-REMEMBERED:]
         return first or cut
 
@@ -88,14 +88,14 @@ class CutFinder:
     def _continues(self, picture: Array) -> bool:
         """Whether the frames before explain a picture."""
         for number, before in enumerate(reversed(self._seen)):
-            share, unlike = self._unexplained(before, picture)
-            if share < UNEXPLAINED + CUSTOM * self._custom or unlike < UNLIKE:
+            new = self._newness(before, picture)
+            if new < NEW + CUSTOM * self._custom:
                 if number == 0:
-                    self._custom += SLOW * (share - self._custom)
+                    self._custom += SLOW * (new - self._custom)
                 return True
         return False
 
-    def _unexplained(self, before: Array, after: Array) -> tuple[float, float]:
+    def _newness(self, before: Array, after: Array) -> float:
         """Share of `after` that motion from `before` leaves open, and how unlike its light is."""
         height, width = after.shape
         unit = math.sqrt(height * width) / GRID
@@ -106,7 +106,7 @@ class CutFinder:
         was, now = was - was.mean(), now - now.mean()
         size = math.sqrt(float((was @ was) * (now @ now)))
         alike = float(was @ now) / size if size else 0.0
-        return 1 - float(motion.back_trust.mean()), 1 - alike
+        return 1 - float(motion.back_trust.mean()) + UNLIKE * (1 - alike)
 
 
 def _small(luminance: Tensor) -> Array:
