@@ -54,10 +54,10 @@ class Kind:
 
 KINDS = {
     "static": Kind(things=2),
-    "static, old film": Kind(things=2, jitter=0.05, grain=3),
+    "static, old film": Kind(things=2, jitter=0.05, grain=2),
     "pan": Kind(pan=3, zoom=0.002, things=1),
     "handheld": Kind(shake=2, things=2),
-    "handheld, old film": Kind(shake=2, things=2, jitter=0.05, grain=3),
+    "handheld, old film": Kind(shake=2, things=2, jitter=0.05, grain=2),
 }
 
 
