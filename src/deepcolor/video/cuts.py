@@ -21,7 +21,7 @@ __all__ = ["CutFinder"]
 SIDE = 110  # pixels, of a square as large as what is looked at
 GRID = 28  # squares a side, of a square grid
 BLANK = 2.5  # L; pictures of less contrast show nothing: black, white, fades that are over
-NEW = 0.78  # how new a frame must be to begin a shot; pairs of photographs: 1.3, of 1,500 least 0.86
+NEW = 0.78  # how new a frame must be to begin a shot; pairs of photographs have 0.86 to 1.8
 UNLIKE = 0.5  # weight of how unlike the light is along the motion
 CUSTOM = 0.35  # how much the newness of the frames before adds to what is asked
 SLOW = 0.2  # weight of the newest frame in what is customary
@@ -33,8 +33,9 @@ class CutFinder:
 
     Example:
         >>> finder = CutFinder()
-        >>> [finder.push(torch.rand(1, 96, 128) * 100) for _ in range(2)]
-        [True, True]
+        >>> frame = torch.rand(1, 96, 128) * 100
+        >>> [finder.push(frame), finder.push(frame)]
+        [True, False]
     """
 
     def __init__(self) -> None:

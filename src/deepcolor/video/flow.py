@@ -172,7 +172,8 @@ def _answer(
     squares *= np.array([grid[1] / width, grid[0] / height], np.float32)
     squares[stands] = 0
     allowed = max(LIGHTNESS, min(NOISE * noise, ROUGHEST))
-    trust = _trust(np.where(stands, standing, difference) / np.float32(allowed))
+    off = np.where(stands, standing, difference).astype(np.float32)
+    trust = _trust(off / np.float32(allowed))
     trust *= np.where(stands, np.float32(1), shrunk(way, grid))
     return {name: squares, f"{name}_trust": trust}
 

@@ -222,7 +222,8 @@ def _at_odds(
 
 def _distance(one: Array, other: Array) -> Array:
     across = one - other
-    return np.hypot(across[..., 0], across[..., 1])
+    length: Array = np.hypot(across[..., 0], across[..., 1])
+    return length
 
 
 def _array(tensor: Tensor) -> Array:
