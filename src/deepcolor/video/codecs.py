@@ -57,7 +57,7 @@ CONTAINERS = {  # muxers of common suffixes; any other suffix that FFmpeg writes
 }  # fmt: skip
 CHOICE = ("h264", "vp9", "h265", "av1", "ffv1", "prores")  # the first that the container holds
 APPLE = ("mp4", "mov", "ipod", "3gp")  # containers in which Apple's players want H.265 as hvc1
-CHROMA_CODES = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
+CHROMA_CODES = {"left": 1, "center": 2, "topleft": 3, "top": 4}
 MATRIX_CODES = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}  # ITU-T H.273
 RATE_LIMIT = 65535  # of numerator and denominator, in what encoders write
 
@@ -158,7 +158,7 @@ def _layouts(codec: str, layout: Layout) -> list[Layout]:
 
 
 def written_layout(codec: str, layout: Layout) -> Layout:
-    """The layout in which a film of one layout is written: luma the same, chroma as like as can be."""
+    """The layout in which a film of one layout is written: luma the same, chroma as like."""
     return _layouts(codec, layout)[0]
 
 

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,9 @@ def _pictures(
         raise ValueError("these stretches hold the same frames twice")
     # A frame is decoded before it is shown: so many frames ahead.
     ahead = max((place - ranks[pts] for place, pts in enumerate(order)), default=0)
-    step = min((b - a for a, b in zip(rising, rising[1:], strict=False)), default=1)
+    step = min((b - a for a, b in pairwise(rising)), default=1)
     early = [rising[0] - step * (ahead - place) for place in range(ahead)]
-    within = not target.format.flags & GLOBAL_HEADER and film is not None
+    within = not target.format.flags & GLOBAL_HEADER
     head = bytes.fromhex(parts[0].header["extradata"]) if within else b""
     usual = max(1, round(1 / film.rate / film.time_base))
     packets = chain.from_iterable(part.packets() for part in parts)

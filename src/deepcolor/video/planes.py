@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepcolor.upsample import ChromaField
     from deepcolor.video.layouts import Layout
 
-__all__ = ["chroma", "luminance", "luma_of_grey", "shrunk"]
+__all__ = ["chroma", "luma_of_grey", "luminance", "shrunk"]
 
 Plane = NDArray[Any]
 
@@ -211,7 +211,7 @@ def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Pla
 
 
 def _reduced(solve: _Solver, grey: Tensor, f_y: Tensor, slope: Tensor, shares: Tensor) -> Tensor:
-    """Offsets of colours that R'G'B' cannot show: of the same hue, with as much chroma as it can."""
+    """Offsets of colours that R'G'B' cannot show: of the same hue, with less chroma."""
     kept = torch.ones_like(grey)
     for step in range(REDUCTIONS + 1):
         offsets = solve(grey, f_y, slope, shares * kept)
