@@ -1,6 +1,8 @@
 """How films are compressed, and what each container holds."""
 
+import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -95,11 +97,12 @@ def _muxers() -> dict[str, str]:
 @lru_cache(maxsize=64)
 def holds(container: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
     """Which of some codecs a container holds."""
-    import io
-
-    with av.open(io.BytesIO(), "w", format=container) as out:
-        able = out.supported_codecs
-    return tuple(codec for codec in codecs if CODECS[codec].encoder in able)
+    able = []
+    for codec in codecs:
+        with av.open(io.BytesIO(), "w", format=container) as out, suppress(ValueError):
+            out.add_stream(CODECS[codec].encoder)
+            able.append(codec)
+    return tuple(able)
 
 
 def encoding_of(codec: str | None, path: Path, film: "Film") -> str:

@@ -33,8 +33,11 @@ DEEP_RGB = 10  # bits of luma made of R'G'B' of over 8
 # Matroska's ChromaSitingHorz and ChromaSitingVert, of one byte each (RFC 9559): 1 on a luma sample.
 SITING = re.compile(rb"\x55\xb7\x81([\x01\x02])\x55\xb8\x81([\x01\x02])", re.DOTALL)
 SITING_NAMES = {
-    (b"\1", b"\2"): "left", (b"\2", b"\2"): "center", (b"\1", b"\1"): "topleft", (b"\2", b"\1"): "top",
-}  # fmt: skip
+    (b"\1", b"\2"): "left",
+    (b"\2", b"\2"): "center",
+    (b"\1", b"\1"): "topleft",
+    (b"\2", b"\1"): "top",
+}
 PLANAR = re.compile(r"yuv[aj]?\d+p(\d+le)?|gray(\d+le)?")
 
 
@@ -166,13 +169,15 @@ def _plane(frame: VideoFrame, index: int, dtype: Any) -> Plane:
 
 
 def _siting(stream: VideoStream, codec: str) -> str:
-    """Where the chroma samples lie. PyAV does not say; Matroska's header, which FFmpeg writes, does."""
+    """Where the chroma samples lie: what PyAV does not say, but a header that FFmpeg writes."""
     header = io.BytesIO()
-    with suppress(ValueError, av.error.FFmpegError):
-        with av.open(header, "w", format="matroska") as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-            said = SITING.search(header.getvalue())
-            if said:
-                return SITING_NAMES[said.group(1), said.group(2)]
+    with (
+        suppress(ValueError, av.error.FFmpegError),
+        av.open(header, "w", format="matroska") as trial,
+    ):
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+        said = SITING.search(header.getvalue())
+        if said:
+            return SITING_NAMES[said.group(1), said.group(2)]
     return "center" if codec in CENTRED else "left"
