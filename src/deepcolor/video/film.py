@@ -77,6 +77,7 @@ class Film:
         self.path = Path(path)
         self.name = shown(path)
         self.deinterlace = deinterlace
+        self.has_streams = True  # that `join` copies
         self.remarks: list[str] = []
         self.broken = 0  # packets that could not be decoded
         with open_container(self.path, self.name) as container:
@@ -262,5 +263,5 @@ class Film:
 
 
 def _display_matrix(frame: VideoFrame) -> list[int] | None:
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else [int(v) for v in np.frombuffer(bytes(data), np.int32)]

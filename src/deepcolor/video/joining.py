@@ -4,6 +4,7 @@ import heapq
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -51,7 +52,7 @@ def check(out: str | Path, film: Film, codec: str | None = None, quality: int | 
     if not os.access(out.parent, os.W_OK):
         raise PermissionError(f"{shown(out.parent)}: not writable")
     with (
-        open_container(film.path, film.name) as source,
+        _source(film) as source,
         av.open(io.BytesIO(), "w", format=container_of(out)) as target,
     ):
         _add_streams(source, target, film, name, quality)
@@ -104,7 +105,7 @@ def _write(parts: list[Stretch], film: Film, path: Path, out: Path, cut: bool) -
     order = Order(parts, film)
     span = order.span if cut else None
     with (
-        open_container(film.path, film.name) as source,
+        _source(film) as source,
         av.open(
             str(path),
             "w",
@@ -117,21 +118,30 @@ def _write(parts: list[Stretch], film: Film, path: Path, out: Path, cut: bool) -
         pictures, copies, remarks = _add_streams(
             source, target, film, header["codec"], header["quality"]
         )
-        target.metadata.update(source.metadata)
-        target.set_chapters(chapters_within(source.chapters(), span))
+        if source is not None:
+            target.metadata.update(source.metadata)
+            target.set_chapters(chapters_within(source.chapters(), span))
         within = not target.format.flags & GLOBAL_HEADER
         head = bytes.fromhex(header["extradata"]) if within else b""
-        packets = heapq.merge(order.packets(pictures, head), copied(source, copies, span))
+        others = copied(source, copies, span) if source is not None else iter(())
+        packets = heapq.merge(order.packets(pictures, head), others)
         for _, _, packet in packets:
             move(packet, span)
             target.mux(packet)
     return remarks
 
 
+def _source(film: Film) -> AbstractContextManager[InputContainer | None]:
+    return open_container(film.path, film.name) if film.has_streams else nullcontext()
+
+
 def _add_streams(
-    source: InputContainer, target: OutputContainer, film: Film, codec: str, quality: int | None
+    source: InputContainer | None,
+    target: OutputContainer,
+    film: Film,
+    codec: str,
+    quality: int | None,
 ) -> tuple[Stream, dict[int, Stream], list[str]]:
-    old = picture_stream(source, film.name)
     new = target.add_stream(CODECS[codec].encoder, rate=film.rate)
     context = cast(VideoCodecContext, new.codec_context)
     configure(context, codec, film, written_layout(codec, film.layout), quality)
@@ -140,6 +150,9 @@ def _add_streams(
         context.codec_tag = "hvc1"
     if film.matrix is not None:
         cast(VideoStream, new).set_display_matrix(film.matrix)
+    if source is None:
+        return new, {}, []
+    old = picture_stream(source, film.name)
     for stream in source.streams.data:
         new.metadata.update({k: v for k, v in stream.metadata.items() if k == "timecode"})
     new.metadata.update(old.metadata)

@@ -3,7 +3,6 @@
 import io
 import re
 from contextlib import suppress
-from typing import Any
 
 import av
 import numpy as np
@@ -160,10 +159,12 @@ class LumaReader:
         return luma_of_grey(self.layout, np.asarray(grey))
 
 
-def _plane(frame: VideoFrame, index: int, dtype: Any) -> Plane:
+def _plane(frame: VideoFrame, index: int, dtype: type[np.uint8] | type[np.uint16]) -> Plane:
     """A view of a plane of a frame: (H, W)."""
     plane = frame.planes[index]
-    rows = np.frombuffer(plane, dtype=np.uint8)[: plane.height * abs(plane.line_size)]
+    rows: Plane = np.frombuffer(memoryview(plane), dtype=np.uint8)[
+        : plane.height * abs(plane.line_size)
+    ]
     rows = rows.reshape(plane.height, -1).view(dtype)[:, : plane.width]
     return rows if plane.line_size > 0 else rows[::-1]
 

@@ -57,7 +57,7 @@ def open_container(path: Path, name: str) -> InputContainer:
     except (av.error.FFmpegError, ValueError) as error:
         raise FilmError(
             f"{name} is no film that FFmpeg reads, or is damaged or cut short at its beginning"
-            f" ({error.strerror or error})"
+            f" ({getattr(error, 'strerror', None) or error})"
         ) from error
     if container.format.name.endswith(PICTURES):
         container.close()

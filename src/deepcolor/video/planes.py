@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepcolor.upsample import ChromaField
     from deepcolor.video.layouts import Layout
 
-__all__ = ["chroma", "luma_of_grey", "luminance", "shrunk"]
+__all__ = ["chroma", "levels", "luma_of_grey", "luminance", "shrunk"]
 
 Plane = NDArray[Any]
 
@@ -64,8 +64,13 @@ def luminance(layout: "Layout", y: Plane) -> Tensor:
 
 def shrunk(layout: "Layout", y: Plane, size: tuple[int, int]) -> Tensor:
     """As `Layout.shrunk`, in the very way that pictures are reduced."""
-    levels = torch.from_numpy(_level_table(layout)[y])
-    return shrink(levels[None], size, levels.device)
+    grey = torch.from_numpy(levels(layout, y))
+    return shrink(grey[None], size, grey.device)
+
+
+def levels(layout: "Layout", y: Plane) -> NDArray[np.uint16]:
+    """The sRGB level, of 65535, of the grey of each sample: (H, W)."""
+    return _level_table(layout)[y]
 
 
 def luma_of_grey(layout: "Layout", grey: NDArray[Any]) -> Plane:
