@@ -1,0 +1,246 @@
+"""A film's planes: luminance out of luma, and chroma for it out of a field of ab.
+
+Luma is not lightness: a saturated blue of luma 0.07 is as light as a grey of 0.32. As luma is
+passed through untouched, lightness gives way: for each sample of chroma the colour is sought that
+has the hue and the chroma asked and the luma there is.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepcolor.color import linear_to_rgb, rgb_to_lab
+from deepcolor.gamut import inverse_f
+from deepcolor.pixels import LEVELS, shrink
+
+if TYPE_CHECKING:
+    from deepcolor.upsample import ChromaField
+    from deepcolor.video.layouts import Layout
+
+__all__ = ["chroma", "levels", "luma_of_grey", "luminance", "shrunk"]
+
+Plane = NDArray[Any]
+Shares = tuple[float, float]
+Corners = tuple[tuple[float, float], ...]
+
+TILE = 1 << 16  # samples worked on at once: what a core's own cache holds
+LIGHT, CURVE_STEPS = (-1.0, 3.0), 1 << 18  # of the table of sRGB's curve
+WHITE = (0.95047, 1.0, 1.08883)  # D65, as kornia's CIELAB has it
+REDUCTIONS = 8  # steps of the search for the chroma that R'G'B' can show
+LEAST = 1e-4  # share of chroma that it goes on from
+WIDEST = 0.8  # the farthest that f(Y) of a colour lies from that of the grey of its luma
+BISECTIONS = 14
+# The atlas of colours, which is interpolated in: luma has 4 steps of 8 bits between nodes.
+GREYS, SIDE = 65, 49
+FARTHEST = 120.0  # ab of its border; only blues lie farther out, none of them at any luma
+
+
+@lru_cache(maxsize=16)
+def _grey(layout: "Layout", weight: int = 1) -> NDArray[np.float64]:
+    """R'G'B' of the grey of each sum of `weight` samples of luma, in [0, 1]."""
+    black, span = layout.black_and_span
+    codes = np.arange(((1 << layout.depth) - 1) * weight + 1) / weight
+    return np.asarray(np.clip((codes - black) / span, 0, 1))
+
+
+@lru_cache(maxsize=16)
+def _lightness(layout: "Layout", weight: int = 1) -> Tensor:
+    """L of the same greys: float64."""
+    ramp = torch.from_numpy(_grey(layout, weight)).expand(3, 1, -1)
+    return rgb_to_lab(ramp)[0, 0]
+
+
+@lru_cache(maxsize=16)
+def _light_table(layout: "Layout") -> NDArray[np.float32]:
+    return _lightness(layout).float().numpy()
+
+
+@lru_cache(maxsize=16)
+def _level_table(layout: "Layout") -> NDArray[np.uint16]:
+    top = LEVELS[torch.uint16]
+    return np.asarray((_grey(layout) * top + 0.5).astype(np.uint16))
+
+
+def luminance(layout: "Layout", y: Plane) -> Tensor:
+    """As `Layout.luminance`."""
+    return torch.from_numpy(_light_table(layout)[y])[None]
+
+
+def shrunk(layout: "Layout", y: Plane, size: tuple[int, int]) -> Tensor:
+    """As `Layout.shrunk`, in the very way that pictures are reduced."""
+    grey = torch.from_numpy(levels(layout, y))
+    return shrink(grey[None], size, grey.device)
+
+
+def levels(layout: "Layout", y: Plane) -> NDArray[np.uint16]:
+    """The sRGB level, of 65535, of the grey of each sample: (H, W)."""
+    return _level_table(layout)[y]
+
+
+def luma_of_grey(layout: "Layout", grey: NDArray[Any]) -> Plane:
+    """Luma of R'G'B' greys in [0, 1], rounded: (H, W) of the layout's dtype."""
+    black, span = layout.black_and_span
+    return np.asarray(np.rint(grey * span + black).astype(layout.dtype))
+
+
+def _averaged(layout: "Layout", y: Plane) -> tuple[NDArray[np.int32], int]:
+    """Sums of luma around the chroma samples, and how many samples each sums."""
+    total, weight = y.astype(np.uint32 if layout.depth > 12 else np.uint16), 1
+    for axis, step, shift in (
+        (0, layout.down, layout.shift[1]),
+        (1, layout.across, layout.shift[0]),
+    ):
+        if step > 1:
+            total, more = _along(total, axis, step, shift)
+            weight *= more
+    return total.astype(np.int32), weight
+
+
+def _along(total: NDArray[Any], axis: int, step: int, shift: float) -> tuple[NDArray[Any], int]:
+    """Sums over blocks along an axis: those between two samples, or around one of them."""
+    total = np.moveaxis(total, axis, 0)
+    count = -(-len(total) // step)
+    between = shift == (step - 1) / 2
+    before = 0 if between else step // 2 - int(shift)
+    length = step if between else step + 1
+    padding = [(before, max(0, (count - 1) * step + length - before - len(total)))]
+    total = np.pad(total, padding + [(0, 0)] * (total.ndim - 1), mode="edge")
+    weights = [1] * step if between else [1] + [2] * (step - 1) + [1]
+    out = np.zeros_like(total[: (count - 1) * step + 1 : step])
+    for place, weight in enumerate(weights):
+        part = total[place : place + (count - 1) * step + 1 : step]
+        out += part if weight == 1 else part * part.dtype.type(weight)
+    return np.moveaxis(out, 0, axis), sum(weights)
+
+
+@lru_cache(maxsize=1)
+def _curve() -> Tensor:
+    """R'G'B' of linear light from LIGHT[0] to LIGHT[1], beyond what can be shown."""
+    ramp = torch.linspace(*LIGHT, CURVE_STEPS + 1, dtype=torch.float64).expand(3, 1, -1)
+    return linear_to_rgb(ramp)[0, 0].float()
+
+
+@lru_cache(maxsize=16)
+def _mixing(primaries: Corners) -> list[list[float]]:
+    """Linear RGB from shares of the white's X, Y and Z; its rows sum to 1."""
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    to_xyz = columns * np.linalg.solve(columns, np.array(WHITE))
+    shares: list[list[float]] = (np.linalg.inv(to_xyz) * np.array(WHITE)).tolist()
+    return shares
+
+
+class _Colours:
+    """R'G'B' of given luma and ab, found by bisection; slow and exact.
+
+    Args:
+        luma_shares: of red and blue.
+        corners: chromaticities of red, green and blue.
+    """
+
+    def __init__(self, luma_shares: Shares, corners: Corners) -> None:
+        red, blue = luma_shares
+        self.shares = (red, 1 - red - blue, blue)
+        self.mixing = _mixing(corners)
+        self.curve = _curve()
+
+    def __call__(self, grey: Tensor, ab: Tensor) -> Tensor:
+        """(N,) luma and (2, N) ab to (3, N) red, green and blue, each less luma."""
+        parts = torch.stack([ab[0] / 500, torch.zeros_like(grey), ab[1] / -200])
+        f_y = rgb_to_lab(grey.expand(3, 1, -1))[0, 0].add_(16).div_(116)
+        step = WIDEST
+        for _ in range(BISECTIONS):
+            step /= 2
+            f_y += torch.where(self._luma(self._rgb(f_y + parts)) < grey, step, -step)
+        rgb = self._rgb(f_y + parts)
+        return rgb - self._luma(rgb)
+
+    def _rgb(self, f: Tensor) -> Tensor:
+        xyz = inverse_f(f)
+        linear = torch.tensor(self.mixing, dtype=f.dtype) @ xyz
+        steps = CURVE_STEPS / (LIGHT[1] - LIGHT[0])
+        index = linear.sub_(LIGHT[0]).mul_(steps).add_(0.5).clamp_(0, CURVE_STEPS).int()
+        return torch.index_select(self.curve, 0, index.view(-1)).view(f.shape)
+
+    def _luma(self, rgb: Tensor) -> Tensor:
+        red, green, blue = self.shares
+        return (rgb[0] * red).add_(rgb[1], alpha=green).add_(rgb[2], alpha=blue)
+
+
+def _room(grey: Tensor, offsets: Tensor) -> Tensor:
+    """How many times the offsets fit between grey and the limits of R'G'B': (N,), 0 and above."""
+    most, least = offsets.amax(0), offsets.amin(0)
+    up = (1 - grey) / most.clamp(min=1e-9)
+    return torch.minimum(up, grey / (-least).clamp(min=1e-9))
+
+
+@lru_cache(maxsize=8)
+def _atlas(luma_shares: Shares, corners: Corners) -> Tensor:
+    """Red and blue, each less luma, at nodes of luma, a and b: (1, 2, GREYS, SIDE, SIDE).
+
+    Colours that R'G'B' cannot show have less chroma there, and the same hue.
+    """
+    axis = torch.linspace(-FARTHEST, FARTHEST, SIDE)
+    nodes = torch.meshgrid(torch.linspace(0, 1, GREYS), axis, axis, indexing="ij")
+    grey, a, b = (node.reshape(-1) for node in nodes)
+    ab = torch.stack([a, b])
+    colours = _Colours(luma_shares, corners)
+    offsets = colours(grey, ab)
+    outside = torch.from_numpy(np.flatnonzero((_room(grey, offsets) < 1).numpy()))
+    grey_there, ab_there, there = grey[outside], ab[:, outside], offsets[:, outside]
+    kept = torch.ones_like(grey_there)
+    for _ in range(REDUCTIONS):
+        kept = (kept * _room(grey_there, there)).clamp_(LEAST, 1)
+        there = colours(grey_there, ab_there * kept)
+    offsets[:, outside] = there
+    offsets *= _room(grey, offsets).clamp(max=1)
+    return offsets[::2].reshape(1, 2, GREYS, SIDE, SIDE)
+
+
+@lru_cache(maxsize=16)
+def _guides(layout: "Layout", weight: int) -> tuple[Tensor, Tensor]:
+    """Of sums of luma: L, and R'G'B' of the grey."""
+    grey = torch.from_numpy(_grey(layout, weight))
+    return _lightness(layout, weight).float(), grey.float()
+
+
+def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Plane]:
+    """As `Layout.chroma`."""
+    sums, weight = _averaged(layout, y)
+    height, width = sums.shape
+    left, top = layout.shift
+    rows = torch.arange(height) * layout.down + (top + 0.5)
+    columns = torch.arange(width) * layout.across + (left + 0.5)
+    lines = field.read_at(rows.to(field.device), columns.to(field.device)).cpu()
+    lightness, greys = _guides(layout, weight)
+    red, blue = layout.luma_shares
+    green = 1 - red - blue
+    out = np.empty((2, height, width), dtype=layout.dtype)
+    step = max(1, TILE // width)
+    for start in range(0, height, step):
+        tile = slice(start, min(height, start + step))
+        index = torch.from_numpy(sums[tile].reshape(-1))
+        guide = lightness.index_select(0, index).view(-1, width)
+        grey = greys.index_select(0, index).view(-1, width)
+        places = torch.empty(*guide.shape, 3)  # b, a and luma, from -1 to 1
+        for channel, place in ((0, places[..., 1]), (1, places[..., 0])):
+            torch.addcmul(lines[2 + channel, tile], lines[channel, tile], guide, out=place)
+        reach = places[..., :2].abs().amax(-1).clamp_(min=FARTHEST)
+        places[..., :2] /= reach[
+            ..., None
+        ]  # beyond the atlas there is the same hue, as far as can be
+        torch.sub(grey * 2, 1, out=places[..., 2])
+        atlas = _atlas(layout.luma_shares, layout.corners)
+        found = F.grid_sample(
+            atlas, places[None, None], mode="bilinear", padding_mode="border", align_corners=True
+        )[0, :, 0]
+        middle = (found[0] * red).add_(found[1], alpha=blue).mul_(-1 / green)
+        room = _room(grey, torch.stack([found[0], middle, found[1]])).clamp_(max=1)
+        for plane, offset, share in ((out[0], found[1], blue), (out[1], found[0], red)):
+            factor = layout.chroma_span / (2 * (1 - share))
+            plane[tile] = (offset * room).mul_(factor).add_(layout.neutral + 0.5).floor_().numpy()
+    return out[0], out[1]
