@@ -31,6 +31,13 @@ def working_size(height: int, width: int, size: float, grain: int) -> tuple[int,
     return small[0], small[1]
 
 
+def working_sides(model: Colorizer, full: tuple[int, int], size: float) -> tuple[int, int]:
+    """As `working_size`; pictures that are small enough as they are stay so, if the model says."""
+    if not model.enlarges and math.prod(full) <= size**2:
+        return full[0] + -full[0] % model.grain, full[1] + -full[1] % model.grain
+    return working_size(*full, size, model.grain)
+
+
 def predict_grid(
     model: Colorizer,
     read: Callable[[tuple[int, int]], Tensor],
@@ -55,8 +62,8 @@ def predict_grid(
     given = model.check_kinds(guidance)
     given.check_values()
     parts = []
-    for scale in sorted(quality.scales):
-        luminance = read(working_size(*full, size * scale, model.grain))
+    for sides in sorted({working_sides(model, full, size * scale) for scale in quality.scales}):
+        luminance = read(sides)
         given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
         parts.append(_of_whole_squares(model, luminance, given))
         if quality.flips:

@@ -12,6 +12,7 @@ from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.hwang_zhou16 import HwangZhou16
 from deepcolor.models.iizuka16 import Iizuka16
 from deepcolor.models.koalarization import Koalarization
+from deepcolor.models.levin04 import Levin04
 from deepcolor.models.lite import Lite
 from deepcolor.models.merged_vgg16 import MergedVGG16
 from deepcolor.models.resnet34_classification import ResNet34Classification
@@ -41,6 +42,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "hwang_zhou16": HwangZhou16,
     "iizuka16": Iizuka16,
     "koalarization": Koalarization,
+    "levin04": Levin04,
     "lite": Lite,
     "merged_vgg16": MergedVGG16,
     "resnet34_classification": ResNet34Classification,
