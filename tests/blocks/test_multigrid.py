@@ -40,7 +40,7 @@ def direct(weights, anchor, right):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (1, 37), (33, 2), (31, 64), (57, 45)])
-@pytest.mark.parametrize("contrast", [0.0, 3.0, 12.0])
+@pytest.mark.parametrize("contrast", [0.0, 3.0, 6.0])
 def test_the_answer_is_that_of_a_direct_solver(size, contrast):
     system = random_system(*size, contrast)
     answer = PixelSystem(*system[:2]).solve(system[2], close=1e-10)
