@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from deepcolor.guidance import Guidance, Kind
-from deepcolor.models.base import Colorizer
+from deepcolor.models._training import Colorizer
 
 __all__ = ["ClassicalColorizer"]
 
@@ -23,11 +23,12 @@ class ClassicalColorizer(Colorizer):
     def check_input(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Guidance:
         """As `Colorizer.check_input`; tracing is refused with a TypeError."""
         if torch.jit.is_tracing():
-            raise TypeError(
-                f"{type(self).__name__} is an algorithm, whose steps depend on the picture: it"
-                " cannot be traced or exported; models with a network can"
-            )
+            raise self._coreless()
         return super().check_input(luminance, guidance)
+
+    def core(self, luminance: Tensor) -> Tensor:
+        """Refuse to be taken for a network, with a TypeError."""
+        raise self._coreless()
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         """Refuse to train, with a TypeError."""
@@ -36,6 +37,12 @@ class ClassicalColorizer(Colorizer):
     def configure_optimizers(self) -> Any:
         """Refuse to train, with a TypeError."""
         raise self._untrainable()
+
+    def _coreless(self) -> TypeError:
+        return TypeError(
+            f"{type(self).__name__} is an algorithm, whose steps depend on the picture: it cannot"
+            " be traced or exported; models with a network can"
+        )
 
     def _untrainable(self) -> TypeError:
         return TypeError(
