@@ -56,5 +56,5 @@ def check_three_frames(
 
 @pytest.fixture
 def three_frames():
-    """Check what every model keeps on the frames of a film: give it a model, a size and what the model needs."""
+    """Check what every model keeps on a film: give it a model, a size and what the model needs."""
     return lambda model, size, guidance=None: check_three_frames(model, film(size), guidance)

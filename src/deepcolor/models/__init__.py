@@ -24,6 +24,7 @@ from deepcolor.models.siggraph17 import SIGGRAPH17
 from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.models.som_mlp import SOMMLP
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
+from deepcolor.models.welsh02 import Welsh02
 
 __all__ = [
     "MODELS",
@@ -57,6 +58,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "simple_cnn": SimpleCNN,
     "som_mlp": SOMMLP,
     "vanilla_autoencoder": VanillaAutoencoder,
+    "welsh02": Welsh02,
 }
 
 
