@@ -26,6 +26,7 @@ PLANES = ((0, 0), (0, 1), (1, 0), (1, 1))  # parity of row and column
 BALANCING = 3  # sweeps; without them a photograph of 1 megapixel takes twice the iterations
 SWEEPS = 2  # of Gauss-Seidel before and after each coarser grid
 CLOSE = 1e-7  # 0.01 CIELAB units off the exact answer, on photographs of 1 megapixel
+LEAST_ANCHOR = 1e-6  # on coarse grids, as a share of what a pixel draws in all
 TINY = 1e-30  # keeps quotients of pixels without neighbours finite
 
 Parts = list[dict[tuple[int, int], Tensor]]
@@ -78,7 +79,7 @@ class PixelSystem:
         self.own = self.weights.sum(dim=0) + anchor.double()
         self.grid = _Grid(weights.float(), anchor.float())  # it prepares, and needs few digits
 
-    def solve(self, right: Tensor, close: float = CLOSE, most: int = 100) -> Tensor:
+    def solve(self, right: Tensor, close: float = CLOSE, most: int = 500) -> Tensor:
         """The u of a right side.
 
         Args:
@@ -238,9 +239,11 @@ class _Grid:
                     where = (to_row - row, to_column - column)
                     told = _moved(part * value, -row, -column)
                     stencil[where] = stencil[where] + told if where in stencil else told
-        # Products of unlike weights may draw away a little: clamped, sweeps are sure to end.
+        # Products of unlike weights may draw away a little: clamped, sweeps are sure to end. And
+        # what rounding leaves of an anchor must not be divided by.
+        anchor = torch.stack([*stencil.values()]).sum(dim=0)
         weights = torch.stack([-stencil[where] for where in NEIGHBOURS]).clamp(min=0)
-        return _Grid(weights, stencil[0, 0] - weights.sum(dim=0))
+        return _Grid(weights, torch.maximum(anchor, LEAST_ANCHOR * stencil[0, 0].abs()))
 
     def _collected(self, left: Tensor) -> Tensor:
         """Planes -> (C, h, w) of the coarse grid."""

@@ -12,8 +12,10 @@ from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.inference.options import Options, Quality
+from deepcolor.inference.reference import takes_as_hints, with_reference_as_hints
 from deepcolor.models import ClassificationColorizer, Colorizer
 from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
+from deepcolor.models.lite import Lite
 from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 
@@ -53,12 +55,19 @@ def predict_grid(
         full: height and width of the pictures.
         size: working size.
         quality: how much work to put in.
-        guidance: of kinds that the model takes; hints have the size of the pictures.
+        guidance: of kinds that the model takes; hints have the size of the pictures. Models that
+            take hints are told a reference by hints.
 
     Returns:
         The prediction on a grid over the pictures; with several scales or mirrored, the mean.
     """
-    given = model.check_kinds(guidance)
+    given = Guidance.of(guidance)
+    if takes_as_hints(model, given):
+        given.check_values()
+        luminance = read(working_size(*full, Lite.size, Lite.stride))
+        given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
+        given = with_reference_as_hints(given, luminance, full)
+    given = model.check_kinds(given)
     given.check_values()
     parts = []
     for sides in sorted({working_sides(model, full, size * scale) for scale in quality.scales}):
