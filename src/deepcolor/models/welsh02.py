@@ -49,7 +49,8 @@ def ruderman_to_rgb(values: Tensor) -> Tensor:
     """The inverse, clipped to what RGB holds: (3, H, W) -> (3, H, W) in [0, 1]."""
     cones, axes = _axes(values)
     answers = 10 ** torch.einsum("ij,jhw->ihw", axes.T, values)
-    return torch.einsum("ij,jhw->ihw", torch.linalg.inv(cones), answers).clamp(0, 1)
+    rgb: Tensor = torch.einsum("ij,jhw->ihw", torch.linalg.inv(cones), answers)
+    return rgb.clamp(0, 1)
 
 
 def deviation(lightness: Tensor) -> Tensor:
@@ -96,12 +97,12 @@ class Example(nn.Module):
         """
         known = torch.stack([target, deviation(target)]).flatten(1).T  # (N, 2)
         if swatches is None or places is None:
-            chosen = jittered(*source.shape[-2:], samples).to(source.device)
+            chosen = jittered(source.shape[-2], source.shape[-1], samples).to(source.device)
             chroma = self.nearest(known, target.flatten(), source, chosen, None)
             return chroma.T.view(2, *target.shape)
         chroma = target.new_zeros(target.numel(), 2)
         where, of = places.flatten(), swatches.flatten()
-        for number in where[where > 0].unique():
+        for number in torch.unique(where[where > 0]):
             own, theirs = (where == number).nonzero()[:, 0], (of == number).nonzero()[:, 0]
             taken = theirs[torch.linspace(0, len(theirs) - 1, min(samples, len(theirs))).long()]
             lightness = target.flatten()[own]
@@ -119,7 +120,7 @@ class Example(nn.Module):
         remapped = (source[0] - part.mean()) * scale + lightness.mean()
         candidates = torch.stack([remapped, deviation(remapped)]).flatten(1).T[chosen]
         # Half the difference of each: the nearest is the same without the halves.
-        best = [torch.cdist(rows, candidates, p=1).argmin(dim=1) for rows in known.split(ROWS)]
+        best = [torch.cdist(rows, candidates, p=1).argmin(dim=1) for rows in torch.split(known, ROWS)]
         return source[1:].flatten(1).T[chosen][torch.cat(best)]
 
     def alike(self, target: Tensor, where: Tensor, chroma: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ class Example(nn.Module):
         windows = _windows(target).flatten(1).T  # (N, 25)
         coloured = where.nonzero()[:, 0]
         coloured = coloured[:: -(-len(coloured) // SWATCH_PIXELS)]
-        rows = windows[where == 0].split(ROWS)
+        rows = torch.split(windows[where == 0], ROWS)
         best = [torch.cdist(part, windows[coloured]).argmin(dim=1) for part in rows]
         return chroma[coloured][torch.cat(best)] if best else chroma[:0]
 
