@@ -116,7 +116,10 @@ def test_a_recipe_says_nothing_that_the_command_does_not_know(path):
 def test_every_model_that_trains_has_a_recipe():
     built = {yaml.safe_load(path.read_text())["model"]["class_path"] for path in RECIPES}
     missing = [
-        name for name, kind in MODELS.items() if f"{kind.__module__}.{kind.__name__}" not in built
+        name
+        for name, kind in MODELS.items()
+        if f"{kind.__module__}.{kind.__name__}" not in built
+        and not issubclass(kind, ClassicalColorizer)
     ]
     assert not missing
 

@@ -72,7 +72,8 @@ def jittered(height: int, width: int, count: int) -> Tensor:
     down, across = torch.rand(2, rows, columns, generator=generator)
     down = ((torch.arange(rows)[:, None] + down) * height / rows).long().clamp(max=height - 1)
     across = ((torch.arange(columns) + across) * width / columns).long().clamp(max=width - 1)
-    return (down * width + across).flatten()
+    pixels: Tensor = down * width + across
+    return pixels.flatten()
 
 
 class Example(nn.Module):
@@ -120,7 +121,9 @@ class Example(nn.Module):
         remapped = (source[0] - part.mean()) * scale + lightness.mean()
         candidates = torch.stack([remapped, deviation(remapped)]).flatten(1).T[chosen]
         # Half the difference of each: the nearest is the same without the halves.
-        best = [torch.cdist(rows, candidates, p=1).argmin(dim=1) for rows in torch.split(known, ROWS)]
+        best = [
+            torch.cdist(rows, candidates, p=1).argmin(dim=1) for rows in torch.split(known, ROWS)
+        ]
         return source[1:].flatten(1).T[chosen][torch.cat(best)]
 
     def alike(self, target: Tensor, where: Tensor, chroma: Tensor) -> Tensor:
