@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import ColorizationDataModule
 from deepcolor.models import MODELS, Colorizer, GlobalVectorColorizer, iizuka16
+from deepcolor.models._classical import ClassicalColorizer
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

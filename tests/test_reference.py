@@ -6,7 +6,7 @@ import deepcolor
 from deepcolor.color import rgb_to_lab
 from deepcolor.guidance import Guidance, Hints, Reference
 from deepcolor.inference import predict_ab
-from deepcolor.inference.reference import reference_hints
+from deepcolor.inference.reference import most_alike, reference_hints
 from deepcolor.models.welsh02 import Welsh02
 
 SIDE = 192
@@ -112,3 +112,13 @@ def test_grey_references_and_models_that_take_nothing_are_refused(lite):
     colours = Reference(rgb_to_lab(torch.rand(1, 3, 9, 9)))
     with pytest.raises(TypeError, match="SimpleCNN takes no reference"):
         deepcolor.colorize(grey, model=deepcolor.create_model("simple_cnn"), guidance=colours)
+
+
+def test_the_most_alike_picture_is_found_among_others():
+    generator = torch.Generator().manual_seed(0)
+    discs = [two_classes(seed, RED, GREEN)[0][:, :1] for seed in range(3)]
+    noise = [torch.rand(1, 1, 90, 120, generator=generator) * 100 for _ in range(3)]
+    assert set(most_alike(discs[0], [noise[0], discs[1], noise[1], discs[2]], n=2)) == {1, 3}
+    assert most_alike(noise[0], [discs[0], noise[1], discs[1], noise[2]])[0] in (1, 3)
+    with pytest.raises(ValueError, match="n must lie in 1..1"):
+        most_alike(discs[0], [discs[1]], n=2)

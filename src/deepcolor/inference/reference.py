@@ -7,6 +7,7 @@ network expected of them; where two places find each other, that becomes a hint,
 more the more alike they are. The model then spreads these hints as a person's.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -20,7 +21,13 @@ from deepcolor.models.combined import resized
 from deepcolor.models.lite import Lite
 from deepcolor.weights import load_model
 
-__all__ = ["describer", "reference_hints", "takes_as_hints", "with_reference_as_hints"]
+__all__ = [
+    "describer",
+    "most_alike",
+    "reference_hints",
+    "takes_as_hints",
+    "with_reference_as_hints",
+]
 
 SQUARE = 16  # pixels of the describing network's input, a side of a place
 DEEP = 2  # maps of the encoder that describe: the coarsest
@@ -141,12 +148,12 @@ def _position(number: Tensor, columns: int) -> Tensor:
     return torch.stack([number // columns, number % columns], dim=1)
 
 
-def _sized(lab: Tensor) -> Tensor:
-    """(1, 3, H, W) at the describing network's size, sides multiples of its stride."""
-    height, width = lab.shape[-2:]
+def _sized(picture: Tensor) -> Tensor:
+    """(1, C, H, W) at the describing network's size, sides multiples of its stride."""
+    height, width = picture.shape[-2:]
     scale = Lite.size / (height * width) ** 0.5 / Lite.stride
     rows, columns = (min(max(1, round(scale * side)), Lite.size) for side in (height, width))
-    return resized(lab, (rows * Lite.stride, columns * Lite.stride))
+    return resized(picture, (rows * Lite.stride, columns * Lite.stride))
 
 
 @lru_cache(maxsize=1)
@@ -155,3 +162,30 @@ def describer(device: str) -> Lite:
     model = load_model()
     assert isinstance(model, Lite)
     return model.to(device).eval()
+
+
+@torch.no_grad()
+def most_alike(luminance: Tensor, others: Sequence[Tensor], n: int = 1) -> list[int]:
+    """Which pictures are most like one, as the describing network sees them in grey.
+
+    Args:
+        luminance: (1, 1, H, W) L in [0, 100], of any size.
+        others: the same of the pictures to choose among, each of its own size.
+        n: how many.
+
+    Returns:
+        Numbers of n of the others, the most alike first.
+
+    Raises:
+        ValueError: for n below 1, or above their number.
+    """
+    if not 1 <= n <= len(others):
+        raise ValueError(f"n must lie in 1..{len(others)}, the number of pictures, got {n}")
+    model, vectors = describer(str(luminance.device)), []
+    for one in (luminance, *others):
+        coarse = model.network.encoder((_sized(one.to(luminance.device)) - 50) / 50)[-1]
+        vectors.append(coarse.float().mean(dim=(2, 3)))
+    all_of_them = torch.cat(vectors)
+    centred = F.normalize(all_of_them - all_of_them[1:].mean(dim=0), dim=1)
+    found: list[int] = (centred[1:] @ centred[0]).topk(n).indices.tolist()
+    return found
