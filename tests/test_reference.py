@@ -120,5 +120,5 @@ def test_the_most_alike_picture_is_found_among_others():
     noise = [torch.rand(1, 1, 90, 120, generator=generator) * 100 for _ in range(3)]
     assert set(most_alike(discs[0], [noise[0], discs[1], noise[1], discs[2]], n=2)) == {1, 3}
     assert most_alike(noise[0], [discs[0], noise[1], discs[1], noise[2]])[0] in (1, 3)
-    with pytest.raises(ValueError, match="n must lie in 1..1"):
+    with pytest.raises(ValueError, match=r"n must lie in 1\.\.1"):
         most_alike(discs[0], [discs[1]], n=2)
