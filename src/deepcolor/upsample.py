@@ -40,6 +40,7 @@ class ChromaField:
     ) -> None:
         self.size = size
         self.device = ab.device
+        edges = edges and ab.shape[-2:] != size  # a grid of the picture's pixels stands as it is
         # (4, h, w): slopes of a and b on L, then the offsets
         self.lines = _lines(ab, luminance) if edges else torch.cat([torch.zeros_like(ab), ab])
         self._columns = self._rows = slice(0, 0)

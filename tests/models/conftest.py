@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from lightning import Trainer
 from torch import Tensor
 
+from deepcolor.guidance import Guidance
 from deepcolor.models import Colorizer
 
 
@@ -23,12 +24,14 @@ def film(size: int, frames: int = 3) -> list[Tensor]:
 
 
 @torch.no_grad()
-def check_three_frames(model: Colorizer, frames: list[Tensor]) -> None:
+def check_three_frames(
+    model: Colorizer, frames: list[Tensor], guidance: Guidance | None = None
+) -> None:
     """Each frame is coloured by `predict`; what is remembered changes the next, if anything is."""
     memories, colours, alone = [None], [], []
     for frame in frames:
-        ab, memory = model.forward_frame(frame, memories[-1])
-        predicted = model.predict(frame, None, memories[-1]).ab()
+        ab, memory = model.forward_frame(frame, memories[-1], guidance)
+        predicted = model.predict(frame, guidance, memories[-1]).ab()
         size = frame.shape[-2:]
         if predicted.shape[-2:] != size:
             predicted = F.interpolate(predicted, size=size, mode="bilinear", align_corners=False)
@@ -38,19 +41,20 @@ def check_three_frames(model: Colorizer, frames: list[Tensor]) -> None:
         assert (memory is not None) == model.remembers, "remembers does not say what predict does"
         memories.append(memory)
         colours.append(ab)
-        alone.append(model.forward_frame(frame)[0])
+        alone.append(model.forward_frame(frame, None, guidance)[0])
     assert torch.equal(colours[0], alone[0])
     if not model.remembers:
         assert all(map(torch.equal, colours, alone))
-        assert torch.equal(model.forward_frame(frames[0], "of a frame before")[0], colours[0])
+        other, _ = model.forward_frame(frames[0], "of a frame before", guidance)
+        assert torch.equal(other, colours[0])
         return
     for ab, by_itself in zip(colours[1:], alone[1:], strict=True):
         assert not torch.equal(ab, by_itself), "the frame before changes nothing: it is forgotten"
-    skipped, _ = model.forward_frame(frames[2], memories[1])
+    skipped, _ = model.forward_frame(frames[2], memories[1], guidance)
     assert not torch.equal(skipped, colours[2]), "memory stays as the first frame left it"
 
 
 @pytest.fixture
 def three_frames():
-    """Check what every model keeps on the frames of a film: give it a model and a size."""
-    return lambda model, size: check_three_frames(model, film(size))
+    """Check what every model keeps on a film: give it a model, a size and what the model needs."""
+    return lambda model, size, guidance=None: check_three_frames(model, film(size), guidance)

@@ -1,12 +1,13 @@
 """What every model in MODELS keeps, without a skip."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 import deepcolor
-from deepcolor.color import rgb_to_lab, split_lab
+from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from deepcolor.guidance import KINDS, Guidance, Hints, Palette, Reference, Statistics
 from deepcolor.inference import predict_ab, predict_lab
 from deepcolor.models import MODELS, create_model, list_models
@@ -40,6 +41,30 @@ def luminance(batch: int = 2, height: int = SMALL, width: int = SMALL) -> torch.
     return torch.rand(batch, 1, height, width) * 100
 
 
+def saying(kinds, height: int = SMALL, width: int = SMALL) -> Guidance:
+    """Something of each kind: a red pixel, colours, a colour picture, nothing of statistics."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., 0, 0] = 1
+    colours = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    everything = {
+        "hints": Hints(mask * torch.tensor([40.0, 20.0]).view(1, 2, 1, 1), mask),
+        "palette": Palette(torch.full((1, 3, 2), 20.0)),
+        "reference": Reference(rgb_to_lab(colours)),
+        "statistics": Statistics(),
+    }
+    assert everything.keys() == KINDS.keys()
+    return Guidance(**{kind: everything[kind] for kind in kinds})
+
+
+def needed(model, x: torch.Tensor) -> Guidance:
+    """What a model needs to be told of (B, 1, H, W) luminance to have colours at all."""
+    given = saying(model.needs, *x.shape[-2:])
+    hints = given.hints
+    if hints is not None:
+        hints = Hints(hints.ab.expand(len(x), -1, -1, -1), hints.mask.expand(len(x), -1, -1, -1))
+    return replace(given, hints=hints)
+
+
 def lab_batch(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     smooth = torch.nn.functional.interpolate(torch.rand(batch, 3, 4, 4), SMALL, mode="bilinear")
     return split_lab(rgb_to_lab(smooth))
@@ -53,7 +78,8 @@ def test_constructs_bare_and_is_listed(name, model):
 
 @torch.no_grad()
 def test_forward_gives_finite_ab_of_the_same_size(model):
-    ab = model.eval()(luminance(2, SMALL, 2 * SMALL))
+    x = luminance(2, SMALL, 2 * SMALL)
+    ab = model.eval()(x, needed(model, x))
     assert ab.shape == (2, 2, SMALL, 2 * SMALL)
     assert torch.isfinite(ab).all()
     assert ab.abs().max() <= 128
@@ -62,7 +88,7 @@ def test_forward_gives_finite_ab_of_the_same_size(model):
 @pytest.mark.parametrize("size", [(2, 2), (3, 301), (97, 131), (200, 64)])
 def test_any_size_is_coloured_through_the_one_inference_path(model, size):
     x = luminance(1, *size)
-    lab = predict_lab(model.eval(), x, size=SMALL)
+    lab = predict_lab(model.eval(), x, size=SMALL, guidance=needed(model, x))
     assert lab.shape == (1, 3, *size)
     assert torch.isfinite(lab).all()
     assert torch.equal(lab[:, :1], x)
@@ -70,7 +96,8 @@ def test_any_size_is_coloured_through_the_one_inference_path(model, size):
 
 def test_a_photograph_is_coloured_by_a_model_in_memory(model, photograph):
     crop = photograph[20:117, 60:191]
-    result = deepcolor.colorize(crop, model=model)
+    given = needed(model, torch.zeros(1, 1, 97, 131))
+    result = deepcolor.colorize(crop, model=model, guidance=given)
     assert result.shape == (97, 131, 3)
     want, have = (
         rgb_to_lab(torch.from_numpy(rgb.copy()).permute(2, 0, 1) / 255)[0] for rgb in (crop, result)
@@ -81,7 +108,8 @@ def test_a_photograph_is_coloured_by_a_model_in_memory(model, photograph):
 @torch.no_grad()
 def test_coarse_chroma_has_one_answer_a_square(model):
     x = luminance(2, SMALL, 2 * SMALL)
-    coarse, ab = model.eval().predict(x).ab(), model(x)
+    given = needed(model, x)
+    coarse, ab = model.eval().predict(x, given).ab(), model(x, given)
     assert model.stride % model.grain == 0
     assert tuple(side * model.grain for side in coarse.shape[-2:]) == (SMALL, 2 * SMALL)
     assert coarse.shape[:2] == (2, 2)
@@ -93,25 +121,30 @@ def test_coarse_chroma_has_one_answer_a_square(model):
 @torch.no_grad()
 def test_a_temperature_is_for_models_that_predict_distributions(model):
     x = luminance(1)
-    if isinstance(model.eval().predict(x), DecodedPrediction):
+    if isinstance(model.eval().predict(x, needed(model, x)), DecodedPrediction):
         mean, mode = (model.predict(x).ab(t) for t in (1.0, 0.0))
         assert mean.shape == mode.shape
         assert (mean - mode).abs().mean() > 1  # nearly flat: the mean is grey, the mode is not
     else:
         with pytest.raises(TypeError, match=r"predicts no distribution.*saturation="):
-            model.predict(x).ab(0.5)
+            model.predict(x, needed(model, x)).ab(0.5)
 
 
 @torch.no_grad()
 def test_pictures_of_a_batch_do_not_see_each_other(model, name):
     x = luminance(3)
-    together = model.eval()(x)
-    alone = torch.cat([model(one[None]) for one in x])
+    together = model.eval()(x, needed(model, x))
+    alone = torch.cat([model(one[None], needed(model, one[None])) for one in x])
     assert (together - alone).abs().max() < LESS_CLOSE.get(name, CLOSE)
 
 
 def test_every_trainable_parameter_gets_a_gradient(model):
     model.train()
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        for refused in (lambda: model.loss(*lab_batch()), model.configure_optimizers):
+            with pytest.raises(TypeError, match="algorithm without parameters: it cannot be train"):
+                refused()
+        return
     optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=1e-2)
     reached = set()
     for _ in range(2):  # behind a factor that starts at zero, the second finds it open
@@ -125,6 +158,10 @@ def test_every_trainable_parameter_gets_a_gradient(model):
 def test_loss_falls_on_one_batch(model, name):
     model.train()
     batch = lab_batch()
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        with pytest.raises(TypeError, match="algorithm without parameters: it cannot be trained"):
+            model.training_step(lab_to_rgb(join_lab(*batch)).clamp(0, 1), 0)
+        return
     optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=1e-3)
     losses: list[float] = []
     for _ in range(SLOWER.get(name, STEPS)):
@@ -144,21 +181,17 @@ def test_weights_survive_a_file(model, tmp_path):
     again = load_model(path)
     x = luminance(1)
     assert type(again) is type(model)
-    assert torch.equal(again(x), model.eval()(x))
+    given = needed(model, x)
+    assert torch.equal(again(x, given), model.eval()(x, given))
 
 
 def test_guidance_is_accepted_or_refused(model):
     x = luminance(1)
-    given = {
-        "hints": Hints(torch.zeros(1, 2, SMALL, SMALL), torch.zeros(1, 1, SMALL, SMALL)),
-        "palette": Palette(torch.zeros(1, 3, 2)),
-        "reference": Reference(torch.zeros(1, 3, 8, 8)),
-        "statistics": Statistics(),
-    }
-    assert given.keys() == KINDS.keys()
-    assert model.accepts <= model.takes <= KINDS.keys()
-    for name, kind in given.items():
-        for guidance in (kind, Guidance(**{name: kind})):
+    assert model.needs <= model.accepts <= model.takes <= KINDS.keys()
+    for name in KINDS:
+        told = saying({name, *model.needs})
+        alone = [getattr(told, name)] if model.needs <= {name} else []
+        for guidance in (told, *alone):
             if name in model.accepts:
                 assert model.eval()(x, guidance).shape == (1, 2, SMALL, SMALL)
                 assert model.predict(x, guidance).ab().isfinite().all()
@@ -169,23 +202,34 @@ def test_guidance_is_accepted_or_refused(model):
                     model.predict(x, guidance)
 
 
+def test_what_a_model_has_no_colours_without_is_asked_for(model):
+    for kind in model.needs:
+        for ask in (model.eval(), model.predict):
+            with pytest.raises(ValueError, match=f"it needs {kind}, as guidance="):
+                ask(luminance(1), saying(model.needs - {kind}))
+
+
 @torch.no_grad()
 def test_three_frames_are_remembered_or_each_is_a_picture(model, three_frames):
-    three_frames(model.eval(), SMALL)
+    three_frames(model.eval(), SMALL, needed(model, luminance(1)))
 
 
 def test_wrong_input_is_refused(model):
     with pytest.raises(ValueError, match=r"\(B, 1, H, W\)"):
         model(torch.zeros(1, 3, SMALL, SMALL))
-    with pytest.raises(ValueError, match=f"multiples of {model.stride}"):
-        model(torch.zeros(1, 1, SMALL + 1, SMALL))
+    with pytest.raises(ValueError, match=f"multiples of {model.stride}, got {SMALL + 1} x 0"):
+        model(torch.zeros(1, 1, SMALL + 1, 0))
+    if model.stride > 1:
+        with pytest.raises(ValueError, match=f"multiples of {model.stride}"):
+            model(torch.zeros(1, 1, SMALL + 1, SMALL))
 
 
 def test_autocast_changes_colours_little(model):
     x = luminance(1)
-    plain = predict_ab(model.eval(), x, SMALL)
+    given = needed(model, x)
+    plain = predict_ab(model.eval(), x, SMALL, guidance=given)
     with torch.autocast("cpu", torch.bfloat16):
-        cast = predict_ab(model, x, SMALL)
+        cast = predict_ab(model, x, SMALL, guidance=given)
     assert cast.dtype == torch.float32
     assert (cast - plain).abs().mean() < 3  # bfloat16 keeps 8 bits of each activation
 
@@ -193,6 +237,10 @@ def test_autocast_changes_colours_little(model):
 @torch.no_grad()
 def test_what_core_answers_is_what_is_predicted(model):
     x = luminance(2)
+    if not [*model.parameters()]:
+        with pytest.raises(TypeError, match=r"an algorithm.*cannot be traced"):
+            model.eval().core(x)
+        return
     answer = model.eval().core(x)
     assert isinstance(answer, torch.Tensor)
     assert torch.equal(model.prediction(x, answer).ab(), model.predict(x).ab())
@@ -204,6 +252,10 @@ def test_what_core_answers_is_what_is_predicted(model):
 @torch.no_grad()
 def test_a_trace_answers_as_the_model_does_at_another_size(model, part):
     example = {part: luminance(1)}
+    if not [*model.parameters()]:
+        with pytest.raises(TypeError, match=r"an algorithm.*cannot be traced"):
+            torch.jit.trace_module(model.eval(), example)
+        return
     traced = torch.jit.trace_module(model.eval(), example, check_trace=False)  # we check it here
     x = luminance(1, SMALL, 2 * SMALL)
     assert torch.equal(getattr(traced, part)(x), getattr(model, part)(x))

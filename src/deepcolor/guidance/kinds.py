@@ -1,6 +1,7 @@
 """Kinds of guidance: each checks, resizes, pads, mirrors and moves itself."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +13,8 @@ __all__ = ["Hints", "Palette", "Reference", "Statistics", "shape_of"]
 
 Whole = TypeVar("Whole", bound="_OfWholePictures")
 FARTHEST = 256.0  # CIELAB units: twice what files of CIELAB hold
+# A reference is grey if not even this share of it has more chroma: JPEG makes 1 or 2 of none.
+GREY, GREY_SHARE = 3.0, 0.01
 
 
 class _Tensors:
@@ -137,39 +140,103 @@ class _OfWholePictures(_Tensors):
 
 
 @dataclass(frozen=True)
-class Reference(_OfWholePictures):
-    """A colour picture to take the colours from.
+class Reference(_Tensors):
+    """A colour picture to take the colours from, as a whole or from swatches to swatches.
 
     Args:
         lab: (B, 3, H, W) CIELAB, of any size.
+        swatches: (B, 1, H, W), which swatch each of its pixels is of: 1, 2, ...; 0 for none.
+        places: (B, 1, h, w), the same of the picture to colour: swatch 1 takes its colours from
+            swatch 1 of the reference. Given together, or neither.
     """
 
     lab: Tensor
+    swatches: Tensor | None = None
+    places: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if shape_of("reference.lab", self.lab)[1] != 3:
+        batch, channels, height, width = shape_of("reference.lab", self.lab)
+        if channels != 3:
             raise ValueError(f"a reference needs lab (B, 3, H, W), got {tuple(self.lab.shape)}")
+        if (self.swatches is None) != (self.places is None):
+            raise ValueError(
+                "swatches of a reference and their places in the picture go together: give both"
+            )
+        if self.swatches is None or self.places is None:
+            return
+        if shape_of("reference.swatches", self.swatches) != (batch, 1, height, width):
+            raise ValueError(
+                f"swatches of {tuple(self.lab.shape)} lab need {(batch, 1, height, width)}, got"
+                f" {tuple(self.swatches.shape)}"
+            )
+        if shape_of("reference.places", self.places)[1] != 1:
+            raise ValueError(f"places of swatches need (B, 1, h, w), got {self.places.shape}")
 
     def check_values(self) -> None:
         """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
 
-        Not asked for in training, where each look at a tensor's values makes a GPU wait.
+        A grey reference too, and swatches that only one of the two pictures has. Not asked for in
+        training, where each look at a tensor's values makes a GPU wait.
         """
         check_range("reference.lab", self.lab, -FARTHEST, FARTHEST)
+        for number, chroma in enumerate(self.lab[:, 1:].float().norm(dim=1).flatten(1)):
+            if not bool((chroma > GREY).float().mean() > GREY_SHARE):
+                raise ValueError(
+                    f"reference {number} is grey: it has no colours to give (chroma of at most"
+                    f" {float(chroma.max()):.2g} CIELAB units nearly everywhere); give a picture in"
+                    " colour"
+                )
+        if self.swatches is None or self.places is None:
+            return
+        for swatches, places in zip(*self._together(self.swatches, self.places), strict=True):
+            here, there = (set(x[x > 0].unique().tolist()) for x in (places, swatches))
+            if here != there or not here:
+                raise ValueError(
+                    f"the picture has swatches {sorted(here)}, the reference {sorted(there)}: they"
+                    " must be the same, and at least one"
+                )
+
+    @staticmethod
+    def _together(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        most = max(len(one), len(other))
+        return one.expand(most, -1, -1, -1), other.expand(most, -1, -1, -1)
 
     def check(self, luminance: Tensor) -> None:
-        """Refuse a reference for another batch; one serves all pictures."""
+        """Refuse a reference for another batch, or places for another size; one serves all."""
         if len(self.lab) not in (1, len(luminance)):
             raise ValueError(f"{len(self.lab)} references do not fit a batch of {len(luminance)}")
+        if self.places is None:
+            return
+        size = luminance.shape[-2:]
+        if len(self.places) not in (1, len(luminance)) or self.places.shape[-2:] != size:
+            raise ValueError(
+                f"places of swatches for {tuple(luminance.shape)} luminance need"
+                f" {(len(luminance), 1, *size)}, got {tuple(self.places.shape)}"
+            )
+
+    def resized(self, size: tuple[int, int]) -> "Reference":
+        """For pictures of another size: places are read at the middles of the new pixels."""
+        return self._placed(lambda places: F.interpolate(places, size=size, mode="nearest-exact"))
+
+    def padded(self, bottom: int, right: int) -> "Reference":
+        """For pictures with so many rows and columns more, as the last ones."""
+        return self._placed(lambda places: F.pad(places, (0, right, 0, bottom), mode="replicate"))
 
     def mirrored(self) -> "Reference":
         """With left and right swapped, as the picture that it stands beside."""
-        return Reference(self.lab.flip(-1))
+        swatches = None if self.swatches is None else self.swatches.flip(-1)
+        places = None if self.places is None else self.places.flip(-1)
+        return Reference(self.lab.flip(-1), swatches, places)
 
     def to(self, device: torch.device) -> "Reference":
         """On a device."""
-        return Reference(self.lab.to(device))
+        swatches = None if self.swatches is None else self.swatches.to(device)
+        places = None if self.places is None else self.places.to(device)
+        return Reference(self.lab.to(device), swatches, places)
+
+    def _placed(self, change: Callable[[Tensor], Tensor]) -> "Reference":
+        return self if self.places is None else replace(self, places=change(self.places.float()))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.inference.options import Options, Quality
+from deepcolor.inference.reference import takes_as_hints, with_reference_as_hints
 from deepcolor.models import ClassificationColorizer, Colorizer
 from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
+from deepcolor.models.lite import Lite
 from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 
@@ -28,6 +30,13 @@ def working_size(height: int, width: int, size: float, grain: int) -> tuple[int,
     sides = (min(round(side * scale / grain), LONGEST * size // grain) for side in (height, width))
     small = tuple(int(max(1, squares)) * grain for squares in sides)
     return small[0], small[1]
+
+
+def working_sides(model: Colorizer, full: tuple[int, int], size: float) -> tuple[int, int]:
+    """As `working_size`; pictures that are small enough as they are stay so, if the model says."""
+    if not model.enlarges and math.prod(full) <= size**2:
+        return full[0] + -full[0] % model.grain, full[1] + -full[1] % model.grain
+    return working_size(*full, size, model.grain)
 
 
 def predict_grid(
@@ -46,16 +55,23 @@ def predict_grid(
         full: height and width of the pictures.
         size: working size.
         quality: how much work to put in.
-        guidance: of kinds that the model takes; hints have the size of the pictures.
+        guidance: of kinds that the model takes; hints have the size of the pictures. Models that
+            take hints are told a reference by hints.
 
     Returns:
         The prediction on a grid over the pictures; with several scales or mirrored, the mean.
     """
-    given = model.check_kinds(guidance)
+    given = Guidance.of(guidance)
+    if takes_as_hints(model, given):
+        given.check_values()
+        luminance = read(working_size(*full, Lite.size, Lite.stride))
+        given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
+        given = with_reference_as_hints(given, luminance, full)
+    given = model.check_kinds(given)
     given.check_values()
     parts = []
-    for scale in sorted(quality.scales):
-        luminance = read(working_size(*full, size * scale, model.grain))
+    for sides in sorted({working_sides(model, full, size * scale) for scale in quality.scales}):
+        luminance = read(sides)
         given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
         parts.append(_of_whole_squares(model, luminance, given))
         if quality.flips:

@@ -17,6 +17,7 @@ from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.hwang_zhou16 import HwangZhou16
 from deepcolor.models.iizuka16 import Iizuka16
 from deepcolor.models.koalarization import Koalarization
+from deepcolor.models.levin04 import Levin04
 from deepcolor.models.lite import Lite
 from deepcolor.models.merged_vgg16 import MergedVGG16
 from deepcolor.models.resnet34_classification import ResNet34Classification
@@ -25,6 +26,7 @@ from deepcolor.models.siggraph17 import SIGGRAPH17
 from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.models.som_mlp import SOMMLP
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
+from deepcolor.models.welsh02 import Welsh02
 
 __all__ = [
     "MODELS",
@@ -51,6 +53,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "hwang_zhou16": HwangZhou16,
     "iizuka16": Iizuka16,
     "koalarization": Koalarization,
+    "levin04": Levin04,
     "lite": Lite,
     "merged_vgg16": MergedVGG16,
     "resnet34_classification": ResNet34Classification,
@@ -59,6 +62,7 @@ MODELS: dict[str, type[Colorizer]] = {
     "simple_cnn": SimpleCNN,
     "som_mlp": SOMMLP,
     "vanilla_autoencoder": VanillaAutoencoder,
+    "welsh02": Welsh02,
 }
 
 

@@ -24,6 +24,10 @@ class Contract(LightningModule, ABC):
     """Side of the squares that a prediction has one answer for, in pixels; divides the stride."""
     takes: ClassVar[frozenset[str]] = frozenset()
     """Kinds of guidance that models of this class can take: names in `guidance.KINDS`."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that their colours come from, without which they have none."""
+    enlarges: ClassVar[bool] = True
+    """Whether pictures smaller than `size` are brought to it; if not, they stay as they are."""
     remembers: ClassVar[bool] = False
     """Whether it colours films: predictions then have a memory, which the next frame's takes."""
     inputs: ClassVar[tuple[str, ...]] = ()
@@ -163,4 +167,8 @@ class Contract(LightningModule, ABC):
         for kind in sorted(given.kinds - self.accepts):
             able = ", ".join(sorted(self.accepts)) or "none"
             raise TypeError(f"{type(self).__name__} takes no {kind}; guidance it takes: {able}")
+        for kind in sorted(self.needs - given.kinds):
+            raise ValueError(
+                f"{type(self).__name__} has no colours of its own: it needs {kind}, as guidance="
+            )
         return given

@@ -5,7 +5,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from deepcolor.models import Colorizer, create_model
+from deepcolor.models import Colorizer, create_model, models
+from deepcolor.models._classical import ClassicalColorizer
 from deepcolor.weights.download import DownloadError, fetch, weights_folder
 from deepcolor.weights.files import (
     WeightsError,
@@ -50,7 +51,8 @@ def load_model(name: str | Path = DEFAULT, **hparams: Any) -> Colorizer:
     """Load a trained model: a plain LightningModule in evaluation mode.
 
     Args:
-        name: one of `list_checkpoints()`; the path of a .safetensors file by `save_model`, of a
+        name: one of `list_checkpoints()`, or of an algorithm that needs no weights, such as
+            "levin04"; the path of a .safetensors file by `save_model`, of a
             folder by `save_pretrained`, or of a checkpoint of Lightning (.ckpt); or
             "hf-hub:OWNER/NAME" for a repository by `push_to_hub`. Published checkpoints are
             downloaded on first use, into the folder DEEPCOLOR_HOME or the platform's cache.
@@ -66,6 +68,9 @@ def load_model(name: str | Path = DEFAULT, **hparams: Any) -> Colorizer:
         return _load_checkpoint(name, CHECKPOINTS[name], hparams).eval()
     if isinstance(name, str) and name.startswith(HUB):
         return from_pretrained(name, **hparams)
+    kind = models().get(str(name))
+    if kind is not None and issubclass(kind, ClassicalColorizer):
+        return create_model(str(name), **hparams).eval()
     path = Path(name)
     if path.suffix == ".safetensors":
         return load_file(path, **hparams).eval()
