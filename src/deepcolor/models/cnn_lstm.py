@@ -1,0 +1,403 @@
+"""The CNN-LSTM video colorizer: a convolutional network that remembers the frames before.
+
+Five stages of convolutions read the luminance of a frame, a ConvLSTM joins them with what was kept
+of the film, and a 313-bin head says which colours are likely. Single pictures, and the first frame
+of each shot, go past the memory. What the paper leaves open (all but the outline) is ours.
+"""
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepcolor.blocks.backbones import GlobalFeatures
+from deepcolor.blocks.hints import HintSpread
+from deepcolor.blocks.recurrent import Memory, Recurrence
+from deepcolor.color import lightness_to_grey
+from deepcolor.guidance import Guidance, Kind
+from deepcolor.losses.temporal import TEMPORAL_SHARE, temporal_loss
+from deepcolor.models.base import Colorizer
+from deepcolor.models.classification import ClassificationColorizer
+from deepcolor.models.koalarization import CLASSIFIER, CLASSIFIER_MEAN, CLASSIFIER_STD, SIDE
+from deepcolor.models.lite import WIDTHS, LiteNetwork, read_encoder_weights
+from deepcolor.models.prediction import BinPrediction
+from deepcolor.quantize import AbQuantizer
+
+__all__ = ["CNNLSTM", "Memory", "begins_shot"]
+
+STAGES = (64, 128, 256, 512, 512)  # channels; the first three halve the size, the last is dilated
+FUSED = 256  # channels of the fused features, and of the memory
+CLASSES = 1000
+CUT = 0.6  # mean change of (L - 50) / 50 above which a frame begins a new shot: 30 of L
+CUT_CHI2 = 0.5  # the same of the histograms of L, in [0, 1]
+LEVELS = 16  # of these histograms
+REACH = 2  # squares that things may move from frame to frame, with lite's encoder
+TRUNCATED = 4  # frames that gradients go back through
+
+
+def stages(pooled: bool) -> nn.Sequential:
+    """(B, 1, H, W) -> (B, 512, H/8, W/8), or H/32 where every stage ends in pooling."""
+    layers: list[nn.Module] = []
+    inputs = 1
+    for number, outputs in enumerate(STAGES):
+        stride = 2 if number < 3 and not pooled else 1
+        wide = 2 if number == 4 and not pooled else 1
+        if number:  # before each convolution but the first
+            layers.append(nn.BatchNorm2d(inputs))
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, stride, padding=wide, dilation=wide),
+            nn.ReLU(inplace=True),
+        ]
+        if pooled:
+            layers.append(nn.MaxPool2d(2))
+        inputs = outputs
+    return nn.Sequential(*layers, nn.BatchNorm2d(inputs))
+
+
+class CNNLSTMNetwork(nn.Module):
+    """The paper's outline: five stages, memory, logits; `features` sees the whole picture."""
+
+    def __init__(
+        self, bins: int, hidden: int, literal: bool, features: GlobalFeatures | None, told: bool
+    ) -> None:
+        super().__init__()
+        self.encoder = stages(pooled=literal)
+        self.fusion = nn.Conv2d(STAGES[-1] + (CLASSES if told else 0), FUSED, kernel_size=1)
+        self.recurrence = Recurrence(FUSED, hidden, trust=0.5)
+        self.literal = literal
+        if literal:  # fully connected, once for each square of 32 pixels
+            self.head = nn.Sequential(nn.Conv2d(FUSED, bins, kernel_size=1))
+        else:
+            self.head = nn.Sequential(
+                nn.ConvTranspose2d(FUSED, FUSED, kernel_size=4, stride=2, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(FUSED, bins, kernel_size=1),
+            )
+        self.features = features
+
+    def seen(self, x: Tensor, vector: Tensor | None) -> Tensor:
+        """Features of frames: (B, 1, H, W) in [-1, 1] -> (B, 256, H/8, W/8), or H/32."""
+        local = self.encoder(x)
+        if vector is not None:
+            tiled = vector.to(local)[:, :, None, None].expand(-1, -1, *local.shape[-2:])
+            local = torch.cat([local, tiled], dim=1)
+        return torch.relu(self.fusion(local))
+
+    def told(self, features: Tensor) -> Tensor:
+        """Features -> logits (B, Q, H/4, W/4)."""
+        logits: Tensor = self.head(features)
+        return logits.repeat_interleave(8, 2).repeat_interleave(8, 3) if self.literal else logits
+
+
+class LiteFilmNetwork(LiteNetwork):
+    """Lite's network with a memory between its decoder and its head."""
+
+    def __init__(
+        self, bins: int, hidden: int, encoder_weights: dict[str, Tensor] | None = None
+    ) -> None:
+        super().__init__(bins, encoder_weights)
+        self.recurrence = Recurrence(WIDTHS[-1], hidden, reach=REACH)
+
+    def seen(self, x: Tensor, vector: Tensor | None = None) -> Tensor:
+        """Features of frames: (B, 1, H, W) in [-1, 1] -> (B, 64, H/4, W/4)."""
+        features: Tensor = self.decoder(self.encoder(x))
+        return features
+
+    def told(self, features: Tensor) -> Tensor:
+        """Features -> logits (B, Q, H/4, W/4)."""
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def begins_shot(luminance: Tensor, before: Tensor) -> Tensor:
+    """Which frames begin a new shot, by what they look like beside those before.
+
+    Args:
+        luminance: (B, 1, h, w), (L - 50) / 50.
+        before: the same, of the frames before.
+
+    Returns:
+        (B,) bool.
+    """
+    change = (luminance - before).abs().mean(dim=(1, 2, 3))
+    here, there = (_histogram(x) for x in (luminance, before))
+    chi2 = ((here - there).square() / (here + there).clamp(min=1e-9)).sum(dim=1) / 2
+    return (change > CUT) | (chi2 > CUT_CHI2)
+
+
+def _histogram(luminance: Tensor) -> Tensor:
+    """Shares of the levels of L: (B, LEVELS)."""
+    level = ((luminance.float() + 1) / 2 * LEVELS).long().clamp(0, LEVELS - 1).flatten(1)
+    counts = luminance.new_zeros(len(level), LEVELS, dtype=torch.float32)
+    counts.scatter_add_(1, level, torch.ones_like(level, dtype=torch.float32))
+    return counts / level.shape[1]
+
+
+class CNNLSTM(ClassificationColorizer):
+    """A video colorizer with a convolutional memory.
+
+    `predict(luminance, memory=None)` colours a single picture, or the first frame of a film, past
+    the memory; its prediction's `memory` goes with the next frame. Frames that begin a new shot
+    start memory afresh: found by themselves, or by the caller, who passes None.
+
+    Training takes batches of clips, (B, T, 3, H, W), and single pictures.
+
+    Args:
+        encoder: "paper", or "lite": the encoder, decoder and head of the model of that name, whose
+            weights it can start from. It then colours single pictures as that does until trained.
+        features: a global vector of the picture beside the paper's encoder: "none", "live" by a
+            frozen Inception-ResNet-v2 within the network, or "given" as `vector=`.
+        literal: pool after every stage, and tell one distribution for each square of 32 pixels, as
+            the paper says it to the letter. No picture comes of it: a control.
+        hidden: channels of the memory; None is 256 of the paper's encoder, 64 of lite's.
+        temperature: of the annealed mean, in [0, 1].
+        gain: chroma is the annealed mean times this, in (0, 2].
+        mix: lambda of class rebalancing, in [0, 1]; 1 is none.
+        neighbours: bins that share a pixel in soft encoding.
+        temporal: share of the temporal term in the loss of clips.
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW.
+        encoder_weights: to start from: a file of Inception-ResNet-v2's for features="live", or
+            what Lite takes for encoder="lite".
+        trains: "all", or "memory": only what remembers, so that single pictures keep their colours
+            to the bit.
+    """
+
+    size: ClassVar[int] = 192
+    stride: ClassVar[int] = 32
+    grain: ClassVar[int] = 4
+    takes: ClassVar[frozenset[str]] = frozenset({"hints"})
+    unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights", "trains")
+    network: CNNLSTMNetwork | LiteFilmNetwork
+
+    def __init__(
+        self,
+        encoder: Literal["paper", "lite"] = "paper",
+        features: Literal["none", "live", "given"] = "none",
+        literal: bool = False,
+        hidden: int | None = None,
+        temperature: float = 0.38,
+        gain: float = 1.0,
+        mix: float = 0.5,
+        neighbours: int = 5,
+        temporal: float = TEMPORAL_SHARE,
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        encoder_weights: str | None = None,
+        trains: Literal["all", "memory"] = "all",
+    ) -> None:
+        super().__init__(AbQuantizer.gamut313(neighbours), temperature, mix, lr, weight_decay)
+        for name, value, among in (
+            ("encoder", encoder, ("paper", "lite")),
+            ("features", features, ("none", "live", "given")),
+            ("trains", trains, ("all", "memory")),
+        ):
+            if value not in among:
+                raise ValueError(f"{name} must be one of {', '.join(among)}, got {value!r}")
+        if encoder == "lite" and (literal or features != "none"):
+            raise ValueError("literal= and features= are of the paper's encoder, not of lite's")
+        if hidden is not None and hidden < 1:
+            raise ValueError(f"hidden must be at least 1 channel, got {hidden}")
+        if not 0 < gain <= 2:
+            raise ValueError(f"gain must lie in (0, 2], got {gain}; 1 leaves chroma as it is")
+        if temporal < 0:
+            raise ValueError(f"temporal must be at least 0, got {temporal}")
+        if encoder == "paper" and features != "live" and encoder_weights is not None:
+            raise ValueError('encoder_weights are for features="live" or encoder="lite"')
+        self.save_hyperparameters(ignore=["encoder_weights", "trains"])
+        self.told = features != "none"
+        self.gain = gain
+        self.temporal = temporal
+        self.trains = trains
+        bins = self.quantizer.bins
+        if encoder == "lite":
+            weights = None if encoder_weights is None else read_encoder_weights(encoder_weights)
+            self.network = LiteFilmNetwork(bins, hidden or WIDTHS[-1], weights)
+        else:
+            inception = self.classifier(encoder_weights) if features == "live" else None
+            self.network = CNNLSTMNetwork(bins, hidden or FUSED, literal, inception, self.told)
+            self.spread = HintSpread().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)
+        for part in self._frozen():
+            part.requires_grad_(False).eval()
+
+    @staticmethod
+    def classifier(weights: str | None) -> GlobalFeatures:
+        """The Inception-ResNet-v2 that sees whole pictures."""
+        return GlobalFeatures(
+            CLASSIFIER, SIDE, "logits", CLASSIFIER_MEAN, CLASSIFIER_STD, classes=CLASSES,
+            weights=weights,
+        )  # fmt: skip
+
+    def _frozen(self) -> list[nn.Module]:
+        if self.trains == "all":
+            return []
+        return [part for name, part in self.network.named_children() if name != "recurrence"]
+
+    def train(self, mode: bool = True) -> "CNNLSTM":
+        """As `Module.train`; what is frozen stays in evaluation mode and keeps its statistics."""
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def start_from(self, trained: Colorizer) -> None:
+        """Take the weights of a trained model of this kind, or of Lite all but the memory."""
+        weights = trained.network.state_dict()
+        if isinstance(self.network, LiteFilmNetwork):
+            own = self.network.state_dict()
+            weights = {k: own[k] for k in own if k.startswith("recurrence.")} | weights
+        self.network.load_state_dict(weights, strict=True)
+
+    @property
+    def spreads_hints(self) -> bool:
+        return True
+
+    def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
+        return self.gain * super().decode(logits, temperature)
+
+    def logits(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
+        return self.network.told(self.seen(luminance, vector))
+
+    def seen(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
+        """What the network makes of frames by themselves: (B, 1, H, W) L -> (B, C, h, w)."""
+        if self.told and vector is None:
+            vector = self.global_vector(luminance)
+        return self.network.seen((luminance - 50) / 50, vector)
+
+    def global_vector(self, luminance: Tensor) -> Tensor:
+        """What the live classifier says: (B, 1, H, W) L -> (B, 1000)."""
+        features: Any = self.network.features
+        if features is None:
+            raise ValueError(
+                f'CNNLSTM with features="given" needs vector=(B, {CLASSES}), or batches'
+                " (rgb, vector)"
+            )
+        vector: Tensor = features(lightness_to_grey(luminance))
+        return vector
+
+    def remember(
+        self, features: Tensor, luminance: Tensor, memory: Memory | None
+    ) -> tuple[Tensor, Memory]:
+        """Join a frame's features with what is kept of the film.
+
+        Args:
+            features: (B, C, h, w), by `seen`.
+            luminance: (B, 1, H, W) L in [0, 100].
+            memory: of the frame before; None at the beginning of a film.
+
+        Returns:
+            Features for the head, and what to keep. Where a shot begins the features are those
+            given, to the bit.
+        """
+        recurrence = self.network.recurrence
+        small = F.adaptive_avg_pool2d((luminance - 50) / 50, features.shape[-2:]).to(features)
+        if memory is None:
+            return features, recurrence.begin(features, small)
+        if memory.luminance.shape != small.shape:
+            raise ValueError(
+                f"memory of {len(memory.luminance)} frames of {tuple(memory.luminance.shape[-2:])}"
+                f" squares, and {len(small)} frames of {tuple(small.shape[-2:])}: the frames of a"
+                " film have one size"
+            )
+        mixed, kept = recurrence(features, small, memory)
+        fresh = begins_shot(small, memory.luminance)
+        if bool(fresh.any()):
+            mixed = torch.where(fresh[:, None, None, None], features, mixed)
+            kept = recurrence.begin(features, small).where(fresh, kept)
+        return mixed, kept
+
+    def predict(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | Kind | None = None,
+        memory: Any = None,
+        vector: Tensor | None = None,
+    ) -> BinPrediction:
+        """As `Colorizer.predict`; memory is a `Memory`, `vector` is (B, 1000)."""
+        given = self.check_input(luminance, guidance)
+        if memory is not None and not isinstance(memory, Memory):
+            raise TypeError(f"CNNLSTM remembers a Memory, got {type(memory).__name__}")
+        features = self.seen(luminance, vector)
+        mixed, kept = self.remember(features, luminance, memory)
+        plain = self.prediction(luminance, self.network.told(mixed))
+        lite = isinstance(self.network, LiteFilmNetwork)
+        told = replace(
+            plain,
+            memory=kept,
+            features=features if lite else None,
+            spread=self.network.hints if lite else self.spread,
+        )
+        return told if given.hints is None else told.with_hints(given.hints)
+
+    def film(self, luminance: Tensor, truncated: int = TRUNCATED) -> list[Tensor]:
+        """Logits of the frames of clips, each with the memory of those before.
+
+        Args:
+            luminance: (B, T, 1, H, W) L in [0, 100].
+            truncated: frames that gradients go back through.
+
+        Returns:
+            T times (B, Q, H/4, W/4).
+        """
+        batch, frames = luminance.shape[:2]
+        features = self.seen(luminance.flatten(0, 1)).unflatten(0, (batch, frames))
+        memory: Memory | None = None
+        logits = []
+        for number in range(frames):
+            if memory is not None and number % truncated == 0:
+                memory = memory.detached()
+            mixed, memory = self.remember(features[:, number], luminance[:, number], memory)
+            logits.append(self.network.told(mixed))
+        return logits
+
+    def film_loss(
+        self,
+        luminance: Tensor,
+        ab: Tensor,
+        flow: Tensor | None = None,
+        visible: Tensor | None = None,
+        clean: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Cross-entropy of all frames, and what flickers between them.
+
+        Args:
+            luminance: (B, T, 1, H, W) L in [0, 100], as the network sees it.
+            ab: (B, T, 2, H, W), the truth.
+            flow: (B, T, 2, H, W), as of `Clips`; None where nothing is known of motion.
+            visible: (B, T, 1, H, W), as of `Clips`.
+            clean: (B, T, 1, H, W) L by which places are told to be alike; `luminance` when None.
+        """
+        logits = self.film(luminance)
+        size = logits[0].shape[-2:]
+        frames = len(logits)
+        entropy = torch.stack([self.cross_entropy(z, ab[:, t]) for t, z in enumerate(logits)])
+        terms = {"cross_entropy": entropy.mean()}
+        if frames == 1 or self.temporal == 0:
+            return terms
+        clean = luminance if clean is None else clean
+        chroma = [self.decode(z) for z in logits]
+        grey = [F.interpolate(clean[:, t], size=size, mode="area") for t in range(frames)]
+        change = []
+        for t in range(1, frames):
+            moved = None
+            if flow is not None:
+                moved = F.interpolate(flow[:, t], size=size, mode="area") / self.grain
+            shown = None
+            if visible is not None:
+                whole = F.interpolate(visible[:, t].float(), size=size, mode="area")
+                shown = (whole > 0.99).float()
+            change.append(
+                temporal_loss(chroma[t], chroma[t - 1], grey[t], grey[t - 1], moved, shown)
+            )
+        terms["temporal"] = self.temporal * torch.stack(change).mean()
+        return terms
+
+    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
+        """Of clips, (B, T, 1, H, W), or single pictures."""
+        if luminance.ndim == 5:
+            return self.film_loss(luminance, ab)
+        self.check_input(luminance)
+        return {"cross_entropy": self.cross_entropy(self.logits(luminance), ab)}
