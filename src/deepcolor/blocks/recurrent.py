@@ -172,7 +172,8 @@ class Recurrence(nn.Module):
             self.log_sharpness = nn.Parameter(torch.tensor(SHARPNESS).log())
             self.log_nearness = nn.Parameter(torch.tensor(NEARNESS).log())
         with torch.no_grad():
-            assert self.read.bias is not None and self.trust.bias is not None
+            assert self.read.bias is not None
+            assert self.trust.bias is not None
             nn.init.zeros_(self.trust.weight)
             self.trust.bias.fill_(torch.atanh(torch.tensor(trust)))
             if hidden == channels:  # the cell starts as a running mean of the features
@@ -192,9 +193,7 @@ class Recurrence(nn.Module):
         if self.reach:
             seen = torch.cat([x, torch.ones_like(luminance)], dim=1)
         hidden, cell = self.memory.begin(seen)
-        return Memory(
-            hidden=hidden, cell=cell, keys=self._keys(x, luminance), luminance=luminance
-        )
+        return Memory(hidden=hidden, cell=cell, keys=self._keys(x, luminance), luminance=luminance)
 
     def forward(self, x: Tensor, luminance: Tensor, before: Memory) -> tuple[Tensor, Memory]:
         """One frame that others came before.

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2 import functional as T
 
 from deepcolor.data.degrade import between, chance
 
-__all__ = ["Clips", "Motions", "synthetic_clip"]
+__all__ = ["ClipMaker", "Clips", "Motions", "synthetic_clip"]
 
 
 class Clips(NamedTuple):
@@ -37,6 +39,7 @@ class Motions:
         zoom: most that it zooms from frame to frame.
         turn: most that it turns from frame to frame, in degrees.
         occluded: share of the clips through which a piece of another photograph moves.
+        cuts: share of the clips in which another shot begins.
         exposure: deviation of the exposure from frame to frame, as a share.
         noise: most deviation of the noise, 1 being white.
 
@@ -49,22 +52,43 @@ class Motions:
     zoom: float = 0.015
     turn: float = 1.0
     occluded: float = 0.5
+    cuts: float = 0.1
     exposure: float = 0.05
     noise: float = 0.04
 
     def __post_init__(self) -> None:
-        for name in ("still", "occluded"):
+        for name in ("still", "occluded", "cuts"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} is a share and lies in [0, 1], got {getattr(self, name)}"
-                )
+                raise ValueError(f"{name} is a share and lies in [0, 1], got {getattr(self, name)}")
         for name in ("pan", "zoom", "turn", "exposure", "noise"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
 
 
+class ClipMaker:
+    """Makes clips of photographs; see `synthetic_clip`.
+
+    Args:
+        frames: of a clip, at least 2.
+        size: of the frames, in pixels.
+        motions: how much moves.
+    """
+
+    def __init__(self, frames: int, size: int, motions: Motions) -> None:
+        if frames < 2:
+            raise ValueError(f"a clip has at least 2 frames, got {frames}")
+        self.frames = frames
+        self.size = size
+        self.motions = motions
+
+    def __call__(self, photo: Image.Image, other: Image.Image) -> Clips:
+        """A clip of a photograph, in which a piece of another may pass by; without B."""
+        scene, piece = T.pil_to_tensor(photo), T.pil_to_tensor(other)
+        return synthetic_clip(scene, piece, self.frames, self.size, self.motions)
+
+
 class _Path(NamedTuple):
-    """Where the pixels of each frame lie in a picture: matrix @ pixel + shift, about the centres."""
+    """Where pixels of each frame lie in a picture: matrix @ pixel + shift, about the centres."""
 
     matrix: Tensor
     """(T, 2, 2)."""
@@ -97,6 +121,18 @@ def synthetic_clip(
     Returns:
         One clip, without B.
     """
+    if frames > 1 and chance(motions.cuts):
+        cut = int(torch.randint(1, frames, ()))
+        shots = (
+            _shot(photo, other, cut, size, motions),
+            _shot(other, photo, frames - cut, size, motions),
+        )
+        return Clips(*(torch.cat(parts) for parts in zip(*shots, strict=True)))
+    return _shot(photo, other, frames, size, motions)
+
+
+def _shot(photo: Tensor, other: Tensor, frames: int, size: int, motions: Motions) -> Clips:
+    """As `synthetic_clip`, without cuts."""
     still = chance(motions.still)
     amount = 0.0 if still else between(0, 1)
     scene = _path(photo, frames, size, between(0.7, 0.95), motions, amount)
@@ -156,7 +192,7 @@ def _path(
 
 
 def _sampled(photo: Tensor, places: Tensor, size: int) -> Tensor:
-    """Colours of places in a photograph, mirrored at its borders: (T, N, 2) -> (T, 3, size, size)."""
+    """Colours of places, mirrored at borders: (3, H, W), (T, N, 2) -> (T, 3, size, size)."""
     height, width = photo.shape[-2:]
     grid = (2 * places / torch.tensor([width, height])).view(-1, size, size, 2)
     return F.grid_sample(
@@ -185,7 +221,7 @@ class _Blob(NamedTuple):
         return cls((torch.rand(2) - 0.5) * 0.8 * size, between(0.12, 0.3) * size, waves)
 
     def cover(self, pixels: Tensor) -> Tensor:
-        """Share of each pixel that it covers: (..., 2) -> (...), from 0 to 1 within a pixel or so."""
+        """Share of each pixel that it covers: (..., 2) -> (...), 0 to 1 within a pixel or so."""
         across, down = (pixels - self.middle).unbind(-1)
         angle = torch.atan2(down, across)
         outline = torch.ones_like(angle)

@@ -7,6 +7,7 @@ from typing import Any
 
 from deepcolor.guidance import KINDS
 from deepcolor.models.base import Colorizer
+from deepcolor.models.cnn_lstm import CNNLSTM
 from deepcolor.models.dahl16 import Dahl16
 from deepcolor.models.eccv16 import ECCV16, ECCV16L2
 from deepcolor.models.hwang_zhou16 import HwangZhou16
@@ -35,6 +36,7 @@ __all__ = [
 GROUP = "deepcolor.models"  # of entry points
 
 MODELS: dict[str, type[Colorizer]] = {
+    "cnn_lstm": CNNLSTM,
     "dahl16": Dahl16,
     "eccv16": ECCV16,
     "eccv16_l2": ECCV16L2,
