@@ -98,12 +98,14 @@ class _Path(NamedTuple):
     def there(self, pixels: Tensor, first: int = 0) -> Tensor:
         """(T - first, N, 2) pixels of the frames but the last `first` -> places in the picture."""
         count = len(self.matrix) - first
-        return pixels @ self.matrix[:count].mT + self.shift[:count, None]
+        places: Tensor = pixels @ self.matrix[:count].mT + self.shift[:count, None]
+        return places
 
     def back(self, places: Tensor) -> Tensor:
         """(T - 1, N, 2) places, as of the frames from the second on -> pixels one frame earlier."""
         inverse = torch.linalg.inv(self.matrix[:-1])
-        return (places - self.shift[:-1, None]) @ inverse.mT
+        pixels: Tensor = (places - self.shift[:-1, None]) @ inverse.mT
+        return pixels
 
 
 def synthetic_clip(
@@ -195,15 +197,17 @@ def _sampled(photo: Tensor, places: Tensor, size: int) -> Tensor:
     """Colours of places, mirrored at borders: (3, H, W), (T, N, 2) -> (T, 3, size, size)."""
     height, width = photo.shape[-2:]
     grid = (2 * places / torch.tensor([width, height])).view(-1, size, size, 2)
-    return F.grid_sample(
+    sampled: Tensor = F.grid_sample(
         photo.float().expand(len(grid), -1, -1, -1), grid,
         mode="bilinear", padding_mode="reflection", align_corners=False,
     )  # fmt: skip
+    return sampled
 
 
 def _steady(path: _Path, places: Tensor) -> Tensor:
     """Places of a picture in pixels of the path's first frame."""
-    return (places - path.shift[:1, None]) @ torch.linalg.inv(path.matrix[:1]).mT
+    steady: Tensor = (places - path.shift[:1, None]) @ torch.linalg.inv(path.matrix[:1]).mT
+    return steady
 
 
 class _Blob(NamedTuple):

@@ -256,7 +256,7 @@ class ColorizationDataModule(LightningDataModule):
         return ResumableLoader(
             self.train_set,
             self.batch_size,
-            sampler,
+            sampler=sampler,
             # A last batch of one picture would upset batch normalization; a set smaller than a
             # batch is trained on all the same.
             drop_last=sampler.total // sampler.num_replicas >= self.batch_size,

@@ -5,6 +5,7 @@ of the film, and a 313-bin head says which colours are likely. Single pictures, 
 of each shot, go past the memory. What the paper leaves open (all but the outline) is ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -34,6 +35,7 @@ from deepcolor.quantize import AbQuantizer
 
 __all__ = ["CNNLSTM", "Memory"]
 
+WHOLE = 0.99  # of a square that was visible
 TRUNCATED = 4  # frames that gradients go back through
 
 
@@ -195,7 +197,9 @@ class CNNLSTM(ClassificationColorizer):
             given, to the bit.
         """
         recurrence = self.network.recurrence
-        small = F.adaptive_avg_pool2d((luminance - 50) / 50, features.shape[-2:]).to(features)
+        small = F.interpolate((luminance - 50) / 50, size=features.shape[-2:], mode="area").to(
+            features
+        )
         if memory is None:
             return features, recurrence.begin(features, small)
         if memory.luminance.shape != small.shape:
@@ -225,81 +229,84 @@ class CNNLSTM(ClassificationColorizer):
         features = self.seen(luminance, vector)
         mixed, kept = self.remember(features, luminance, memory)
         plain = self.prediction(luminance, self.network.told(mixed))
-        lite = isinstance(self.network, LiteFilmNetwork)
-        told = replace(
-            plain,
-            memory=kept,
-            features=features if lite else None,
-            spread=self.network.hints if lite else self.spread,
-        )
+        if isinstance(self.network, LiteFilmNetwork):
+            told = replace(plain, memory=kept, features=features, spread=self.network.hints)
+        else:
+            told = replace(plain, memory=kept, spread=self.spread)
         return told if given.hints is None else told.with_hints(given.hints)
 
-    def film(self, luminance: Tensor, truncated: int = TRUNCATED) -> list[Tensor]:
+    def film(self, luminance: Tensor, vector: Tensor | None = None) -> list[Tensor]:
         """Logits of the frames of clips, each with the memory of those before.
 
         Args:
             luminance: (B, T, 1, H, W) L in [0, 100].
-            truncated: frames that gradients go back through.
+            vector: (B, 1000), of the clips.
 
         Returns:
-            T times (B, Q, H/4, W/4).
+            T times (B, Q, H/4, W/4). Gradients go back through four frames.
         """
         batch, frames = luminance.shape[:2]
-        features = self.seen(luminance.flatten(0, 1)).unflatten(0, (batch, frames))
+        if vector is not None:
+            vector = vector.repeat_interleave(frames, dim=0)
+        self.check_input(luminance.flatten(0, 1))
+        features = self.seen(luminance.flatten(0, 1), vector)
+        return self._unrolled(features.view(batch, frames, *features.shape[1:]), luminance)
+
+    def _unrolled(self, features: Tensor, luminance: Tensor) -> list[Tensor]:
+        """As `film`, of (B, T, C, h, w) features."""
         memory: Memory | None = None
         logits = []
-        for number in range(frames):
-            if memory is not None and number % truncated == 0:
+        for number in range(features.shape[1]):
+            if memory is not None and number % TRUNCATED == 0:
                 memory = memory.detached()
             mixed, memory = self.remember(features[:, number], luminance[:, number], memory)
             logits.append(self.network.told(mixed))
         return logits
 
-    def film_loss(
+    def film_terms(
         self,
+        logits: Sequence[Tensor],
         luminance: Tensor,
         ab: Tensor,
         flow: Tensor | None = None,
         visible: Tensor | None = None,
-        clean: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Cross-entropy of all frames, and what flickers between them.
+        """Cross-entropy of the frames of clips, and what flickers from one to the next.
 
         Args:
-            luminance: (B, T, 1, H, W) L in [0, 100], as the network sees it.
+            logits: T times (B, Q, H/4, W/4), by `film`.
+            luminance: (B, T, 1, H, W) L in [0, 100], by which places are told to be alike.
             ab: (B, T, 2, H, W), the truth.
-            flow: (B, T, 2, H, W), as of `Clips`; None where nothing is known of motion.
-            visible: (B, T, 1, H, W), as of `Clips`.
-            clean: (B, T, 1, H, W) L by which places are told to be alike; `luminance` when None.
+            flow: (B, T, 2, H, W), as of `Batch`; None where nothing is known of motion.
+            visible: (B, T, 1, H, W), as of `Batch`.
         """
-        logits = self.film(luminance)
         size = logits[0].shape[-2:]
-        frames = len(logits)
         entropy = torch.stack([self.cross_entropy(z, ab[:, t]) for t, z in enumerate(logits)])
         terms = {"cross_entropy": entropy.mean()}
-        if frames == 1 or self.temporal == 0:
+        if len(logits) == 1 or self.temporal == 0:
             return terms
-        clean = luminance if clean is None else clean
-        chroma = [self.decode(z) for z in logits]
-        grey = [F.interpolate(clean[:, t], size=size, mode="area") for t in range(frames)]
-        change = []
-        for t in range(1, frames):
-            moved = None
-            if flow is not None:
-                moved = F.interpolate(flow[:, t], size=size, mode="area") / self.grain
-            shown = None
-            if visible is not None:
-                whole = F.interpolate(visible[:, t].float(), size=size, mode="area")
-                shown = (whole > 0.99).float()
-            change.append(
-                temporal_loss(chroma[t], chroma[t - 1], grey[t], grey[t - 1], moved, shown)
-            )
+
+        def small(x: Tensor) -> Tensor:
+            return F.interpolate(x.float(), size=size, mode="area")
+
+        change, before = [], self.decode(logits[0])
+        for t in range(1, len(logits)):
+            chroma = self.decode(logits[t])
+            moved = None if flow is None else small(flow[:, t]) / self.grain
+            shown = None if visible is None else small(visible[:, t]) > WHOLE
+            grey = small(luminance[:, t]), small(luminance[:, t - 1])
+            change.append(temporal_loss(chroma, before, *grey, moved, shown))
+            before = chroma
         terms["temporal"] = self.temporal * torch.stack(change).mean()
         return terms
 
-    def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
-        """Of clips, (B, T, 1, H, W), or single pictures."""
-        if luminance.ndim == 5:
-            return self.film_loss(luminance, ab)
+    def loss(
+        self, luminance: Tensor, ab: Tensor, vector: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Of single pictures; in training each is a film of two frames that are alike."""
         self.check_input(luminance)
-        return {"cross_entropy": self.cross_entropy(self.logits(luminance), ab)}
+        features = self.seen(luminance, vector)
+        if not self.training:
+            return {"cross_entropy": self.cross_entropy(self.network.told(features), ab)}
+        features, luminance, ab = (torch.stack([x, x], dim=1) for x in (features, luminance, ab))
+        return self.film_terms(self._unrolled(features, luminance), luminance, ab)
