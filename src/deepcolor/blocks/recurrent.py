@@ -17,7 +17,6 @@ KEYS = 16  # channels that places are matched by
 SHARPNESS = 12.0  # of the match at the start: a cosine of 1 against 0.8 wins eleven to one
 NEARNESS = 0.3  # log of what a match loses with each step of distance, squared, at the start
 KEPT = 0.6  # log odds of the cell's gates at the start: a memory of some two frames
-SCALE = 0.25  # features in the cell, at the start: tanh is nearly straight there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +152,13 @@ class Recurrence(nn.Module):
         reach: how many places away memory is looked for, when things move; 0 leaves it in place.
         trust: share of memory in the mix at the start, in (-1, 1); 0 makes the block the identity
             until it is trained, to the bit.
+        scale: of the features in the cell at the start: below 1 over the largest, where tanh is
+            nearly straight.
     """
 
-    def __init__(self, channels: int, hidden: int, reach: int = 0, trust: float = 0.0) -> None:
+    def __init__(
+        self, channels: int, hidden: int, reach: int = 0, trust: float = 0.0, scale: float = 1.0
+    ) -> None:
         super().__init__()
         if not -1 < trust < 1:
             raise ValueError(f"trust must lie in (-1, 1), got {trust}")
@@ -181,11 +184,11 @@ class Recurrence(nn.Module):
                 seen.zero_()
                 middle = seen.shape[-1] // 2
                 for channel in range(hidden):
-                    seen[channel, channel, middle, middle] = SCALE
+                    seen[channel, channel, middle, middle] = scale
                 nn.init.zeros_(self.read.bias)
                 self.read.weight.zero_()
                 # The gate that gives is half open at the start.
-                self.read.weight[:, :, 0, 0] = torch.eye(channels) * 2 / SCALE
+                self.read.weight[:, :, 0, 0] = torch.eye(channels) * 2 / scale
 
     def begin(self, x: Tensor, luminance: Tensor) -> Memory:
         """What to keep of the first frame of a shot; as for `forward`."""

@@ -158,7 +158,7 @@ def _shot(photo: Tensor, other: Tensor, frames: int, size: int, motions: Motions
         edge = (cover.flatten(1)[1:] - 0.5).abs() < 0.49
         seen_before = ((was > 0.99) & solid) | ((was < 0.01) & ~solid)
         seen_before &= ~edge
-    half = (size - 1) / 2
+    half = (size - 1) / 2 + 1e-3  # what stands still counts as inside, rounding or not
     seen_before &= (earlier.abs() <= half).all(dim=-1)
     flow = torch.zeros(frames, 2, size, size)
     flow[1:] = (earlier - pixels).mT.reshape(frames - 1, 2, size, size)

@@ -15,6 +15,7 @@ CLASSES = 1000  # of the classifier whose answer is fused
 CUT = 0.6  # mean change of (L - 50) / 50 above which a frame begins a new shot: 30 of L
 CUT_CHI2 = 0.25  # the same of the histograms of L, in [0, 1]; within a shot it is below 0.01
 LEVELS = 16  # of these histograms
+LITE_SCALE = 0.25  # lite's features have a deviation of 0.8, and reach 7
 REACH = 2  # squares that things may move from frame to frame, with lite's encoder
 
 
@@ -79,7 +80,7 @@ class LiteFilmNetwork(LiteNetwork):
         self, bins: int, hidden: int, encoder_weights: dict[str, Tensor] | None = None
     ) -> None:
         super().__init__(bins, encoder_weights)
-        self.recurrence = Recurrence(WIDTHS[-1], hidden, reach=REACH)
+        self.recurrence = Recurrence(WIDTHS[-1], hidden, reach=REACH, scale=LITE_SCALE)
 
     def seen(self, x: Tensor, vector: Tensor | None = None) -> Tensor:
         """Features of frames: (B, 1, H, W) in [-1, 1] -> (B, 64, H/4, W/4)."""
