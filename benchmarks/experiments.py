@@ -33,8 +33,7 @@ from deepcolor.data import open_photos
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.inference import Predictor
 from deepcolor.metrics import CIEDE2000, AbAuC, Colourfulness, psnr
-from deepcolor.models.base import Colorizer
-from deepcolor.models.families import ClassificationColorizer, RegressionColorizer
+from deepcolor.models import ClassificationColorizer, Colorizer, RegressionColorizer
 from deepcolor.models.lite import Lite, LiteNetwork, read_encoder_weights
 from deepcolor.models.merged_vgg16 import MergedVGG16
 from deepcolor.models.som_mlp import SOMMLP, SOMMLPNetwork

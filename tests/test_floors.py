@@ -11,9 +11,9 @@ SOURCE = Path(deepcolor.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # fmt: off
 FLOORS = [
-    "extras", "files", "opening", "listing", "color", "gamut", "quantize", "rebalance", "guidance",
-    "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample", "pixels",
-    "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
+    "extras", "files", "opening", "listing", "color", "batch", "gamut", "quantize", "rebalance",
+    "guidance", "losses", "blocks", "metrics", "data", "models", "weights", "images", "upsample",
+    "pixels", "inference", "video", "evaluation", "training", "jobs", "cli", "__main__",
 ]
 # fmt: on
 LONGEST = 350

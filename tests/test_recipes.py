@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import ColorizationDataModule
-from deepcolor.models import MODELS, Colorizer, iizuka16
-from deepcolor.models.families import GlobalVectorColorizer
+from deepcolor.models import MODELS, Colorizer, GlobalVectorColorizer, iizuka16
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

@@ -66,7 +66,7 @@ def test_samples_are_coherent_and_plausible(predictor, lite, name):
     samples = predictor.samples(photo, SAMPLES, temperature=calm)
     luminance, _ = split_lab(rgb_to_lab(torch.from_numpy(photo).permute(2, 0, 1)[None] / 255))
     with torch.no_grad():
-        logits = lite.logits(luminance)
+        logits = lite.core(luminance)
 
     def surprise(ab: np.ndarray) -> float:
         small = torch.nn.functional.avg_pool2d(torch.from_numpy(ab).permute(2, 0, 1)[None], 4)

@@ -9,11 +9,12 @@ from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import CacheError, VectorCache, VectorSet, cache_vectors, open_photos
 from deepcolor.data.features import _Layout, weights_hash
-from deepcolor.models.families import GlobalVectorColorizer
+from deepcolor.models import GlobalVectorColorizer
 from deepcolor.models.koalarization import Koalarization
 
 UPRIGHT = v2.Compose([v2.Resize(64), v2.CenterCrop(64), v2.PILToTensor()])
@@ -50,8 +51,8 @@ def test_cached_vectors_are_those_of_the_live_classifier(photos, features, cache
     live = model.global_vector(luminance)
     assert vectors.dtype == torch.float16
     assert (vectors.float() - live).abs().max() < 2e-3 * live.abs().max()  # float16
-    extras = model.loss_extras([rgb, vectors])
-    assert torch.isfinite(model.loss(luminance, ab, **extras)["mse"])
+    terms = model.terms(Batch.of([rgb, vectors]))
+    assert torch.equal(terms["mse"], model.loss(luminance, ab, vectors)["mse"])
 
 
 @torch.no_grad()

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-import deepcolor.models.classification as family
+import deepcolor.models._classification as family
+from deepcolor.batch import Batch
 from deepcolor.models import create_model
 
 SIDE = 64
@@ -39,7 +40,7 @@ def test_the_mean_weight_over_the_targets_of_the_loss_is_one(monkeypatch, pictur
     model = create_model(name, **options).eval()
     model.prior.copy_(model.measure_prior(DataLoader(TensorDataset(pictures), 2)))
     with torch.no_grad():
-        model.loss(*model._lab(pictures))
+        model.terms(Batch.of(pictures))
     counted = given["pictures"].bool()
     assert counted.tolist() == [True] * 4 + [name == "resnet34_classification"]
     target = given["target"]

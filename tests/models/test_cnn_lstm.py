@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.recurrent import Memory
 from deepcolor.data import Clips, Motions, synthetic_clip
 from deepcolor.guidance import Hints
+from deepcolor.losses import temporal_loss
 from deepcolor.models import create_model
 from deepcolor.models._cnn_lstm import begins_shot
 from deepcolor.models.cnn_lstm import CNNLSTM
@@ -186,7 +188,7 @@ def test_clips_teach_it_to_flicker_less():
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     flicker = []
     for _ in range(12):
-        terms = model.terms(model_batch(batch))
+        terms = model.terms(Batch.of(batch))
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
@@ -194,29 +196,21 @@ def test_clips_teach_it_to_flicker_less():
     assert flicker[-1] < 0.5 * max(flicker)
 
 
-def model_batch(clips: Clips):
-    from deepcolor.batch import Batch
-
-    return Batch.of(clips)
-
-
 def test_the_temporal_term_is_that_of_the_loss():
     """By hand, for a network whose frames do not remember."""
-    from deepcolor.losses import temporal_loss
-
     model = small(temporal=1.0, mix=1.0)
     with torch.no_grad():
         model.network.recurrence.trust.weight.zero_()
         model.network.recurrence.trust.bias.zero_()
     clips = clip_batch(count=2)
-    batch = model_batch(clips)
+    batch = Batch.of(clips)
     seen, _ = batch.lab()
-    clean = torch.nn.functional.avg_pool2d(model_batch(clips._replace(seen=clips.rgb)).lab()[0][:, 0], 4)
-    later = torch.nn.functional.avg_pool2d(model_batch(clips._replace(seen=clips.rgb)).lab()[0][:, 1], 4)
+    clean = Batch.of(clips._replace(seen=clips.rgb)).lab()[0]
+    grey, later = (torch.nn.functional.avg_pool2d(clean[:, t], 4) for t in range(2))
     one, two = (model.predict(seen[:, t]).ab() for t in range(2))
     flow = torch.nn.functional.avg_pool2d(clips.flow[:, 1], 4) / 4
     visible = torch.nn.functional.avg_pool2d(clips.visible[:, 1].float(), 4) == 1
-    want = temporal_loss(two, one, later, clean, flow, visible)
+    want = temporal_loss(two, one, later, grey, flow, visible)
     assert model.terms(batch)["temporal"] == pytest.approx(float(want), rel=1e-4)
 
 

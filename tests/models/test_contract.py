@@ -10,6 +10,7 @@ from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.guidance import KINDS, Guidance, Hints, Palette, Reference, Statistics
 from deepcolor.inference import predict_ab, predict_lab
 from deepcolor.models import MODELS, create_model, list_models
+from deepcolor.models.prediction import DecodedPrediction
 from deepcolor.weights import load_model, save_model
 
 # All tests of a model run in a row, so that it is made once.
@@ -89,7 +90,7 @@ def test_coarse_chroma_has_one_answer_a_square(model):
 @torch.no_grad()
 def test_a_temperature_is_for_models_that_predict_distributions(model):
     x = luminance(1)
-    if hasattr(model.eval(), "logits"):
+    if isinstance(model.eval().predict(x), DecodedPrediction):
         mean, mode = (model.predict(x).ab(t) for t in (1.0, 0.0))
         assert mean.shape == mode.shape
         assert (mean - mode).abs().mean() > 1  # nearly flat: the mean is grey, the mode is not
@@ -165,12 +166,8 @@ def test_guidance_is_accepted_or_refused(model):
 
 
 @torch.no_grad()
-def test_a_model_of_pictures_colours_frames_as_pictures_and_remembers_nothing(model):
-    for memory in (None, "of a frame before"):
-        frame = luminance(1)
-        ab, memory = model.eval().forward_frame(frame, memory)
-        assert torch.equal(ab, model(frame))
-        assert memory is None
+def test_three_frames_are_remembered_or_each_is_a_picture(model, three_frames):
+    three_frames(model.eval(), SMALL)
 
 
 def test_wrong_input_is_refused(model):
@@ -189,11 +186,20 @@ def test_autocast_changes_colours_little(model):
     assert (cast - plain).abs().mean() < 3  # bfloat16 keeps 8 bits of each activation
 
 
+@torch.no_grad()
+def test_what_core_answers_is_what_is_predicted(model):
+    x = luminance(2)
+    answer = model.eval().core(x)
+    assert isinstance(answer, torch.Tensor)
+    assert torch.equal(model.prediction(x, answer).ab(), model.predict(x).ab())
+
+
+@pytest.mark.parametrize("part", ["forward", "core"])
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace.* is deprecated")
-@pytest.mark.filterwarnings("ignore:This property will be removed in 2.0.0")  # torchmetrics'
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # sizes are checked as they come
 @torch.no_grad()
-def test_a_trace_answers_as_the_model_does_at_another_size(model):
-    traced = torch.jit.trace(model.eval(), luminance(1), check_trace=False)  # we check it here
+def test_a_trace_answers_as_the_model_does_at_another_size(model, part):
+    example = {part: luminance(1)}
+    traced = torch.jit.trace_module(model.eval(), example, check_trace=False)  # we check it here
     x = luminance(1, SMALL, 2 * SMALL)
-    assert torch.equal(traced(x), model(x))
+    assert torch.equal(getattr(traced, part)(x), getattr(model, part)(x))

@@ -39,7 +39,7 @@ def test_strides_and_dilations_are_the_papers(model):
 
 @torch.no_grad()
 def test_logits_come_at_a_quarter_of_the_size(model):
-    assert model.eval().logits(torch.full((1, 1, 64, 96), 50.0)).shape == (1, 313, 16, 24)
+    assert model.eval().core(torch.full((1, 1, 64, 96), 50.0)).shape == (1, 313, 16, 24)
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def test_classification_loss_is_the_sum_over_a_picture():
     model = ECCV16(mix=1.0, neighbours=1).eval()
     x, ab = torch.rand(2, 1, 32, 32) * 100, torch.randn(2, 2, 32, 32) * 30
     bins = model.quantizer.hard_encode(ab[:, :, ::4, ::4])
-    want = nn.functional.cross_entropy(model.logits(x), bins, reduction="sum") / 2
+    want = nn.functional.cross_entropy(model.core(x), bins, reduction="sum") / 2
     assert torch.allclose(model.loss(x, ab)["cross_entropy"], want, rtol=1e-4)
 
 

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from deepcolor.batch import Batch
 from deepcolor.color import lightness_to_grey
 from deepcolor.data import ColorizationDataModule
 from deepcolor.models.iizuka16 import Iizuka16
@@ -124,9 +125,11 @@ def test_colour_and_scene_together_reach_every_parameter(places):
 
 def test_batches_carry_labels(places):
     rgb, labels = torch.rand(2, 3, 32, 32), torch.tensor([1, 2])
-    assert places.loss_extras((rgb, labels))["labels"] is labels
-    assert places.forward_extras((rgb, labels)) == {}
-    assert Iizuka16().loss_extras((rgb, labels)) == {}
+    terms = places.eval().terms(Batch.of((rgb, labels)))
+    want = places.loss(*Batch.of(rgb).lab(), labels)
+    assert torch.equal(terms["scene"], want["scene"])
+    assert set(Iizuka16().terms(Batch.of((rgb, labels)))) == {"mse"}
+    assert places.predict_step((rgb, labels), 0).shape == rgb.shape
 
 
 @pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")

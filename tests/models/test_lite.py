@@ -26,7 +26,7 @@ def test_it_stays_small():
 
 @torch.no_grad()
 def test_logits_come_at_a_quarter_of_the_size():
-    assert Lite().eval().logits(torch.full((1, 1, 64, 96), 50.0)).shape == (1, 313, 16, 24)
+    assert Lite().eval().core(torch.full((1, 1, 64, 96), 50.0)).shape == (1, 313, 16, 24)
 
 
 @torch.no_grad()
@@ -139,7 +139,7 @@ def test_the_gain_multiplies_chroma_at_any_temperature(temperature):
     model = Lite(temperature=0.6, gain=1.3).eval()
     x = torch.rand(1, 1, 64, 64) * 100
     warmth = 0.6 if temperature is None else temperature
-    wanted = 1.3 * model.quantizer.annealed_mean(model.logits(x), warmth)
+    wanted = 1.3 * model.quantizer.annealed_mean(model.core(x), warmth)
     torch.testing.assert_close(model.predict(x).ab(temperature), wanted)
 
 
@@ -262,7 +262,7 @@ def test_the_validation_loss_does_not_depend_on_the_batch_or_the_random_state():
 def test_the_loss_of_hints_is_a_square_below_eleven_units_and_a_line_beyond():
     model = Lite().eval()
     x, ab = torch.rand(2, 1, 64, 64) * 100, torch.randn(2, 2, 64, 64) * 60
-    logits, features = model.run(x)
+    logits, features = model.answer(x)
     hints = evaluation_hints(ab, 0.125, 0.01)
     corrected = model.predict(x, hints).ab()
     error = (corrected - F.avg_pool2d(ab, 4)).abs() / 110

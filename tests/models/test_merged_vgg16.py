@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.color import rgb_to_lab, split_lab
 from deepcolor.models import merged_vgg16
@@ -137,10 +138,13 @@ def test_the_vector_is_told_at_every_place(given):
 
 def test_batches_carry_vectors(given):
     rgb, vector = torch.rand(2, 3, 32, 32), torch.rand(2, 4096)
-    assert given.loss_extras((rgb, vector))["vector"] is vector
-    assert given.forward_extras(rgb) == {}
-    assert given.forward_extras((rgb, torch.tensor([3, 5]))) == {}  # labels
+    luminance, ab = Batch.of(rgb).lab()
+    have = given.eval().terms(Batch.of((rgb, torch.tensor([3, 5]), vector)))  # and labels
+    assert torch.equal(have["mse"], given.loss(luminance, ab, vector)["mse"])
     assert given.predict_step((rgb, vector), 0).shape == rgb.shape
+    for batch in (rgb, (rgb, torch.tensor([3, 5]))):
+        with pytest.raises(ValueError, match="without its classifier"):
+            given.terms(Batch.of(batch))
 
 
 @pytest.mark.filterwarnings("ignore:The '.*' does not have many workers")

@@ -43,10 +43,10 @@ def test_the_encoder_ends_at_28_by_28(model):
 def test_the_logits_that_the_loss_takes_are_pixels_of_those_at_full_size(head_k):
     model = ResNet34Classification(head_k=head_k).eval()
     luminance = torch.rand(1, 1, 32, 48) * 100
-    full = model.logits(luminance)
+    full = model.logits_at(luminance, 1)
     assert full.shape == (1, 625, 32, 48)
     for every in (2, 4):
-        some = model.logits(luminance, every)
+        some = model.logits_at(luminance, every)
         assert torch.allclose(some, full[:, :, ::every, ::every], atol=1e-4)
     ab = model.decode(full)
     assert torch.allclose(model(luminance), ab, atol=1e-3)
@@ -72,7 +72,7 @@ def test_the_loss_is_cross_entropy_on_hard_targets(model):
     with torch.no_grad():
         have = model.loss(luminance, ab)
         target = model.quantizer.hard_encode(ab[:, :, ::4, ::4])
-        want = nn.functional.cross_entropy(model.logits(luminance)[:, :, ::4, ::4], target)
+        want = nn.functional.cross_entropy(model.logits_at(luminance, 1)[:, :, ::4, ::4], target)
     assert set(have) == {"cross_entropy"}
     assert float(have["cross_entropy"]) == pytest.approx(float(want), rel=1e-4)
 
@@ -90,11 +90,11 @@ def test_the_combined_loss_adds_regression():
 def test_the_literal_variant_rectifies_its_logits_and_decodes_the_mode():
     model = ResNet34Classification(**LITERAL).eval()
     luminance = torch.rand(1, 1, 16, 16) * 100
-    assert model.logits(luminance).min() == 0
+    assert model.logits_at(luminance, 1).min() == 0
     ab = model(luminance)
     assert torch.equal(ab, (ab / 10).round() * 10)  # bin centres
     assert torch.isfinite(model.loss(luminance, torch.zeros(1, 2, 16, 16))["cross_entropy"])
-    assert ResNet34Classification().eval().logits(luminance).min() < 0
+    assert ResNet34Classification().eval().logits_at(luminance, 1).min() < 0
 
 
 def test_rebalancing_weighs_bins_by_the_prior():
@@ -154,7 +154,7 @@ def test_a_3x3_head_is_averaged_over_squares_as_a_distribution():
     model = ResNet34Classification(head_k=3).eval()
     nn.init.normal_(model.network.head.weight, std=0.1)
     luminance = torch.rand(1, 1, 32, 48) * 100
-    full = model.logits(luminance)
+    full = model.logits_at(luminance, 1)
     means = nn.functional.avg_pool2d(full.softmax(dim=1), 2)
     assert torch.allclose(model.predict(luminance).probability(), means, atol=1e-6)
     mean_ab = nn.functional.avg_pool2d(model.decode(full, 1.0), 2)

@@ -76,7 +76,7 @@ def test_convolutions_are_the_perceptron_on_each_patch():
     network = model.network
     hidden = torch.tanh(patches @ network.hidden.weight.reshape(100, 25).T + network.hidden.bias)
     want = hidden @ network.out.weight.reshape(9, 100).T + network.out.bias
-    have = model.logits(100 * x).movedim(1, -1).reshape(64, 9)
+    have = model.core(100 * x).movedim(1, -1).reshape(64, 9)
     assert torch.allclose(have, want, atol=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_rare_classes_count_as_much_as_frequent_ones():
     ab[0, 0, 0, 0] = 50.0  # one pixel of 64
     logits = torch.zeros(1, 4, 8, 8)
     logits[:, 0] = 5.0  # says the frequent class everywhere
-    model.logits = lambda _: logits
+    model.core = lambda _: logits
     loss = model.loss(torch.zeros(1, 1, 8, 8), ab)["cross_entropy"]
     each = nn.functional.cross_entropy(logits[0, :, 0, :2].T, torch.tensor([1, 0]))
     assert torch.allclose(loss, each, atol=1e-5)

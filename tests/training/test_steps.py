@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.data import DataLoader, TensorDataset
 from typer.testing import CliRunner
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.cli.main import app
 from deepcolor.data import (
@@ -22,6 +23,7 @@ from deepcolor.data import (
     open_photos,
 )
 from deepcolor.losses import soft_cross_entropy
+from deepcolor.metrics.figures import Figures
 from deepcolor.models import create_model
 from deepcolor.models.koalarization import Koalarization
 from deepcolor.models.simple_cnn import SimpleCNN
@@ -223,15 +225,14 @@ def test_the_tag_is_known_without_a_classifier():
 def test_validation_runs_the_network_once(name, options):
     model = create_model(name, **options).eval()
     batch = pictures(2)
-    luminance, ab = model._lab(batch)
     with torch.no_grad():
-        alone = sum(model.loss(luminance, ab).values())
+        alone = sum(model.terms(Batch.of(batch)).values())
     runs = []
     model.network.register_forward_hook(lambda *_: runs.append(1))
     with torch.no_grad():
         model.validation_step(batch, 0)
     assert len(runs) == 1
-    assert torch.allclose(model.val_loss.compute(), alone, rtol=1e-5)
+    assert torch.allclose(model.figures.loss.compute(), alone, rtol=1e-5)
     with torch.no_grad():
         model.predict_step(batch, 0)
         model.predict_step(batch, 0)
@@ -248,30 +249,20 @@ def test_validation_asks_the_classifier_once():
     assert sorted(runs) == ["GlobalFeatures", "KoalarizationNetwork"]
 
 
-def test_no_float64_travels_to_a_device_that_has_none(monkeypatch):
-    """A stand-in for MPS: torch's meta device, which refuses what that one would."""
+def test_no_float64_travels_to_a_device_that_has_none():
     model = create_model("lite")
-    moved = []
-
-    class Mps:
-        type = "mps"
-
-    class There(torch.Tensor):
-        @property
-        def device(self):
-            return Mps()
-
-    def to_mps(tensor):
-        if tensor.dtype == torch.float64:
-            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
-        moved.append(tensor.dtype)
-        return tensor.detach().clone().as_subclass(There) if not tensor.numel() else tensor
-
-    model._apply(to_mps)
-    assert moved
     with torch.no_grad():
-        model.eval().validation_step(pictures(2), 0)  # the figures still count
-    assert model.val_auc.compute()["auc"] > 0
-    model.double()
-    assert model.network.head.weight.dtype == torch.float64  # as any module elsewhere
-    assert "val_auc" in dict(model.named_children())
+        model.eval().validation_step(pictures(2), 0)  # what counts is not in the model
+    kinds: set[torch.dtype] = set()
+    model._apply(lambda tensor: kinds.add(tensor.dtype) or tensor)
+    assert torch.float32 in kinds
+    assert torch.float64 not in kinds
+    assert not [key for key in model.state_dict() if not key.startswith(("network.", "prior"))]
+
+
+def test_figures_beside_mps_count_on_the_cpu():
+    figures = Figures("mps")  # torch would refuse float64 there
+    rgb = torch.rand(2, 3, 8, 8)
+    figures.update(rgb, rgb, torch.tensor(0.5))
+    assert figures.compute()["loss"] == 0.5
+    assert {state.device.type for state in (figures.auc.histogram, figures.psnr.total)} == {"cpu"}

@@ -8,8 +8,7 @@ import yaml
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.data import cache_vectors, open_photos
 from deepcolor.inference import choose_device
-from deepcolor.models import models
-from deepcolor.models.families import GlobalVectorColorizer
+from deepcolor.models import GlobalVectorColorizer, models
 
 __all__ = ["features"]
 

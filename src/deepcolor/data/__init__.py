@@ -1,5 +1,6 @@
 """Photographs for training and validation. RGB only: colour is converted once, on the device."""
 
+from deepcolor.batch import Batch
 from deepcolor.data.clips import ClipMaker, Clips, Motions, synthetic_clip
 from deepcolor.data.datamodule import ColorizationDataModule
 from deepcolor.data.datasets import DamagedPhotoError, ListedPhotos, PhotoFolder, PhotoSet
@@ -13,6 +14,7 @@ from deepcolor.data.sources import open_photos
 from deepcolor.data.tables import HuggingFacePhotos
 
 __all__ = [
+    "Batch",
     "CacheError",
     "ClipMaker",
     "Clips",

@@ -32,7 +32,7 @@ from deepcolor.evaluation.photos import Photograph, imagenet_class, read_rgb
 from deepcolor.evaluation.protocol import Preparation, Protocol
 from deepcolor.inference import Options, Predictor, predict_logits
 from deepcolor.metrics import grey_share
-from deepcolor.models.families import ClassificationColorizer
+from deepcolor.models import ClassificationColorizer
 
 __all__ = ["GREY_PHOTO", "Evaluation", "evaluate"]
 

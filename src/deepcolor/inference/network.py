@@ -12,9 +12,8 @@ from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.inference.options import Options, Quality
-from deepcolor.models import Colorizer
+from deepcolor.models import ClassificationColorizer, Colorizer
 from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
-from deepcolor.models.families import ClassificationColorizer
 from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 

@@ -20,8 +20,7 @@ from deepcolor.inference.options import Options, QualityName, check_count
 from deepcolor.inference.painter import AnyGuidance, Painter
 from deepcolor.inference.sampling import GumbelNoise
 from deepcolor.inference.suggest import most_useful
-from deepcolor.models import models
-from deepcolor.models.families import ClassificationColorizer
+from deepcolor.models import ClassificationColorizer, models
 from deepcolor.models.prediction import BinPrediction
 
 __all__ = ["Numbers", "OnePicture", "Predictor"]

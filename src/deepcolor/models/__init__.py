@@ -6,7 +6,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from deepcolor.guidance import KINDS
-from deepcolor.models.base import Colorizer
+from deepcolor.models._classification import ClassificationColorizer
+from deepcolor.models._global_vector import GlobalVectorColorizer
+from deepcolor.models._regression import RegressionColorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.models.cnn_lstm import CNNLSTM
 from deepcolor.models.dahl16 import Dahl16
 from deepcolor.models.eccv16 import ECCV16, ECCV16L2
@@ -24,7 +27,10 @@ from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 
 __all__ = [
     "MODELS",
+    "ClassificationColorizer",
     "Colorizer",
+    "GlobalVectorColorizer",
+    "RegressionColorizer",
     "create_model",
     "list_models",
     "model_class",

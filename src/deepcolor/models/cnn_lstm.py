@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.backbones import GlobalFeatures
 from deepcolor.blocks.hints import HintSpread
 from deepcolor.blocks.recurrent import Memory
-from deepcolor.color import lightness_to_grey
+from deepcolor.color import lightness_to_grey, rgb_to_lab, split_lab
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.temporal import TEMPORAL_SHARE, temporal_loss
+from deepcolor.models._classification import ClassificationColorizer
 from deepcolor.models._cnn_lstm import (
     CLASSES,
     FUSED,
@@ -26,8 +28,7 @@ from deepcolor.models._cnn_lstm import (
     LiteFilmNetwork,
     begins_shot,
 )
-from deepcolor.models.base import Colorizer
-from deepcolor.models.classification import ClassificationColorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.models.koalarization import CLASSIFIER, CLASSIFIER_MEAN, CLASSIFIER_STD, SIDE
 from deepcolor.models.lite import WIDTHS, read_encoder_weights
 from deepcolor.models.prediction import BinPrediction
@@ -73,6 +74,8 @@ class CNNLSTM(ClassificationColorizer):
     stride: ClassVar[int] = 32
     grain: ClassVar[int] = 4
     takes: ClassVar[frozenset[str]] = frozenset({"hints"})
+    remembers: ClassVar[bool] = True
+    inputs: ClassVar[tuple[str, ...]] = ("vector",)
     unsaved: ClassVar[tuple[str, ...]] = ("encoder_weights", "trains")
     network: CNNLSTMNetwork | LiteFilmNetwork
 
@@ -162,12 +165,15 @@ class CNNLSTM(ClassificationColorizer):
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         return self.gain * super().decode(logits, temperature)
 
-    def logits(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
+    def core(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
+        """Logits of single pictures: (B, 1, H, W) L -> (B, Q, H/4, W/4)."""
         return self.network.told(self.seen(luminance, vector))
 
     def seen(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
         """What the network makes of frames by themselves: (B, 1, H, W) L -> (B, C, h, w)."""
-        if self.told and vector is None:
+        if not self.told:
+            vector = None
+        elif vector is None:
             vector = self.global_vector(luminance)
         return self.network.seen((luminance - 50) / 50, vector)
 
@@ -235,6 +241,16 @@ class CNNLSTM(ClassificationColorizer):
             told = replace(plain, memory=kept, spread=self.spread)
         return told if given.hints is None else told.with_hints(given.hints)
 
+    def forward(
+        self,
+        luminance: Tensor,
+        guidance: Guidance | Kind | None = None,
+        vector: Tensor | None = None,
+    ) -> Tensor:
+        """As `Colorizer.forward`; `vector` is (B, 1000), which features="given" needs."""
+        ab = self.predict(luminance, guidance, vector=vector).ab()
+        return F.interpolate(ab, size=luminance.shape[-2:], mode="bilinear", align_corners=False)
+
     def film(self, luminance: Tensor, vector: Tensor | None = None) -> list[Tensor]:
         """Logits of the frames of clips, each with the memory of those before.
 
@@ -299,6 +315,15 @@ class CNNLSTM(ClassificationColorizer):
             before = chroma
         terms["temporal"] = self.temporal * torch.stack(change).mean()
         return terms
+
+    def terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Of clips: the loss of their frames, and of what flickers between them."""
+        if not batch.is_clips:
+            return super().terms(batch)
+        luminance, ab = batch.lab()
+        clean, _ = split_lab(rgb_to_lab(batch.truth()))
+        logits = self.film(luminance, batch.vector)
+        return self.film_terms(logits, clean, ab, batch.flow, batch.visible)
 
     def loss(
         self, luminance: Tensor, ab: Tensor, vector: Tensor | None = None

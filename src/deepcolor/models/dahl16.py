@@ -20,7 +20,7 @@ from deepcolor.color import (
     split_lab,
     ycbcr_chroma_to_ab,
 )
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["Dahl16"]
 
@@ -165,7 +165,7 @@ class Dahl16(RegressionColorizer):
         self.hparams["preprocessing"] = vgg.preprocessing  # for who loads without the file
         self.network = NETWORKS[mode](vgg)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         uv: Tensor = self.network(lightness_to_grey(luminance))
         return uv
 

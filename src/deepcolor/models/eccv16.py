@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.models.base import Colorizer
-from deepcolor.models.families import ClassificationColorizer, RegressionColorizer
+from deepcolor.models._classification import ClassificationColorizer
+from deepcolor.models._regression import RegressionColorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["ECCV16", "ECCV16L2"]
@@ -140,7 +141,7 @@ class ECCV16(ClassificationColorizer):
         self.save_hyperparameters()
         self.network = ECCV16Network(self.quantizer)
 
-    def logits(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         logits: Tensor = self.network((luminance - 50) / 100)
         return logits
 
@@ -185,7 +186,7 @@ class ECCV16L2(RegressionColorizer):
         self.save_hyperparameters()
         self.network = Trunk(outputs=2)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         ab: Tensor = self.network((luminance - 50) / 100)
         return ab
 

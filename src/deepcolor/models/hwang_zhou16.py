@@ -4,7 +4,7 @@ VGG-16 reads the lightness; its four scales are normalized and added on the way 
 inside: the chroma is regressed, or classified in 50 bins of u and 50 of v, independently.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.vgg import VGG_CHANNELS, Preprocessing, VGGPyramid
 from deepcolor.color import join_lab, lab_to_rgb, luv_to_rgb, rgb_to_lab, rgb_to_luv, split_lab
-from deepcolor.guidance import Guidance, Kind
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 from deepcolor.models.prediction import DecodedPrediction, Prediction
 
 __all__ = ["HwangZhou16"]
@@ -109,18 +108,19 @@ class HwangZhou16(RegressionColorizer):
         self.hparams["preprocessing"] = vgg.preprocessing  # for who loads without the file
         self.network = HwangZhou16Network(2 * BINS if self.classifies else 2, vgg, upsampling)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
-        """(B, 1, H, W) L -> (B, 2, H, W) uv / 100, in classification from the bins."""
+    def core(self, luminance: Tensor) -> Tensor:
+        """(B, 1, H, W) L -> (B, 2, H, W) uv / 100, or of bins (B, 100, H, W) logits, u's first."""
         output: Tensor = self.network(luminance / 100)
-        return self.decode_bins(output) / UV_SCALE if self.classifies else output
+        return output
 
     def encode_target(self, luminance: Tensor, ab: Tensor) -> Tensor:
         luv = rgb_to_luv(lab_to_rgb(join_lab(luminance, ab)))
         return split_lab(luv)[1] / UV_SCALE
 
-    def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
+    def decode(self, output: Tensor, luminance: Tensor, temperature: float | None = None) -> Tensor:
         """By way of sRGB: a chroma that no displayable colour has is clipped there."""
-        rgb = luv_to_rgb(torch.cat([luminance, UV_SCALE * output], dim=1))
+        uv = self.decode_bins(output, temperature) if self.classifies else UV_SCALE * output
+        rgb = luv_to_rgb(torch.cat([luminance, uv], dim=1))
         return split_lab(rgb_to_lab(rgb))[1]
 
     def centres(self) -> Tensor:
@@ -133,23 +133,12 @@ class HwangZhou16(RegressionColorizer):
         share = (uv - self.low) / (self.high - self.low)
         return (share * BINS).floor().clamp(0, BINS - 1).long()
 
-    def predict(
-        self,
-        luminance: Tensor,
-        guidance: Guidance | Kind | None = None,
-        memory: Any = None,
-    ) -> Prediction:
+    def prediction(self, luminance: Tensor, answer: Tensor) -> Prediction:
         if not self.classifies:
-            return super().predict(luminance, guidance, memory)
-        self.check_input(luminance, guidance)
-
-        def decode(output: Tensor, light: Tensor, temperature: float | None) -> Tensor:
-            return self.ab(self.decode_bins(output, temperature) / UV_SCALE, light)
-
+            return super().prediction(luminance, answer)
         return DecodedPrediction(
-            model=type(self).__name__, luminance=luminance, output=self.network(luminance / 100),
-            decode=decode,
-        )  # fmt: skip
+            model=type(self).__name__, luminance=luminance, output=answer, decode=self.decode
+        )
 
     def decode_bins(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         """Annealed mean of u and of v: (B, 100, H, W) logits, u's first -> (B, 2, H, W) uv."""
@@ -165,7 +154,7 @@ class HwangZhou16(RegressionColorizer):
         if not self.classifies:  # the mean over u and v is half the sum
             return super().loss(luminance, ab)
         self.check_input(luminance)
-        u, v = self.network(luminance / 100).float().chunk(2, dim=1)
+        u, v = self.core(luminance).float().chunk(2, dim=1)
         bins = self.encode_bins(UV_SCALE * self.encode_target(luminance, ab))
         return {
             "cross_entropy_u": F.cross_entropy(u, bins[:, 0]),

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.color import lightness_to_grey
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["Iizuka16"]
 
@@ -133,6 +133,7 @@ class Iizuka16(RegressionColorizer):
     size: ClassVar[int] = 224
     stride: ClassVar[int] = 8
     grain: ClassVar[int] = 2  # the last layer but doubles the size
+    targets: ClassVar[tuple[str, ...]] = ("label",)
     network: Iizuka16Network
 
     def __init__(
@@ -185,7 +186,7 @@ class Iizuka16(RegressionColorizer):
         answer: Answer = self.network(whole, whole if self.local == "small" else own)
         return answer
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         return self.answer(luminance).chroma
 
     def encode_target(self, luminance: Tensor, ab: Tensor) -> Tensor:
@@ -194,24 +195,22 @@ class Iizuka16(RegressionColorizer):
     def decode(self, output: Tensor, luminance: Tensor) -> Tensor:
         return AB_SCALE * (2 * output - 1)
 
-    def loss(
-        self, luminance: Tensor, ab: Tensor, labels: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def loss(self, luminance: Tensor, ab: Tensor, label: Tensor | None = None) -> dict[str, Tensor]:
         """Mean squared error, and with classes alpha times the cross-entropy of the scene.
 
         Args:
             luminance: (B, 1, H, W) L in [0, 100].
             ab: (B, 2, H, W), the truth, in CIELAB units.
-            labels: (B,), whole numbers from 0 to classes - 1; needed with classes, else ignored.
+            label: (B,), whole numbers from 0 to classes - 1; needed with classes, else ignored.
         """
         self.check_input(luminance)
         if self.classes is not None:
-            labels = self._checked(labels, len(luminance))
+            label = self._checked(label, len(luminance))
         answer = self.answer(luminance)
         terms = self.regression_loss(answer.chroma, luminance, ab)
-        if answer.scores is not None and labels is not None:
+        if answer.scores is not None and label is not None:
             scores = answer.scores.float()
-            terms["scene"] = self.class_weight * F.cross_entropy(scores, labels.long())
+            terms["scene"] = self.class_weight * F.cross_entropy(scores, label.long())
         return terms
 
     def _checked(self, labels: Tensor | None, batch: int) -> Tensor:
@@ -231,11 +230,6 @@ class Iizuka16(RegressionColorizer):
                 f"{int(labels.max())}"
             )
         return labels
-
-    def loss_extras(self, batch: Tensor | Sequence[Any]) -> dict[str, Tensor]:
-        if self.classes is None or isinstance(batch, Tensor) or len(batch) < 2:
-            return {}
-        return {"labels": batch[1]}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """ADADELTA, as the paper."""

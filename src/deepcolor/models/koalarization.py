@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepcolor.blocks.autoencoder import ENCODED, TABLE, conv_decoder, conv_encoder
 from deepcolor.blocks.backbones import GlobalFeatures
-from deepcolor.models.families import GlobalVectorColorizer
+from deepcolor.models._global_vector import GlobalVectorColorizer
 
 __all__ = ["Koalarization"]
 

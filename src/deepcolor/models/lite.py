@@ -19,8 +19,8 @@ from deepcolor.blocks.encoders import TimmEncoder
 from deepcolor.blocks.hints import HintSpread
 from deepcolor.guidance import Guidance, Kind, evaluation_hints, simulate_hints
 from deepcolor.losses.chroma import chroma_huber
-from deepcolor.models.base import Colorizer
-from deepcolor.models.classification import ClassificationColorizer
+from deepcolor.models._classification import ClassificationColorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
 
@@ -145,13 +145,13 @@ class Lite(ClassificationColorizer):
             )
         return super().check_kinds(guidance)
 
-    def run(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
+    def answer(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, H, W) L in [0, 100] -> logits (B, Q, H/4, W/4), features (B, 64, H/4, W/4)."""
         out: tuple[Tensor, Tensor] = self.network((luminance - 50) / 50)  # the encoder's mean, std
         return out
 
-    def logits(self, luminance: Tensor) -> Tensor:
-        return self.run(luminance)[0]
+    def core(self, luminance: Tensor) -> Tensor:
+        return self.answer(luminance)[0]
 
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         return self.gain * super().decode(logits, temperature)
@@ -163,7 +163,7 @@ class Lite(ClassificationColorizer):
         memory: Any = None,
     ) -> BinPrediction:
         given = self.check_input(luminance, guidance)
-        logits, features = self.run(luminance)
+        logits, features = self.answer(luminance)
         plain = self.prediction(luminance, logits)
         plain = replace(plain, features=features, spread=self.network.hints)
         return plain if given.hints is None else plain.with_hints(given.hints)
@@ -182,9 +182,9 @@ class Lite(ClassificationColorizer):
         hinted = slice(0, max(1, len(luminance) // 2) if self.training else len(luminance))
         if self.trains == "hints":
             with torch.no_grad():
-                logits, features = self.run(luminance[hinted])
+                logits, features = self.answer(luminance[hinted])
             return {"hints": self.hint_loss(logits, features, luminance[hinted], ab[hinted])}
-        logits, features = self.run(luminance)
+        logits, features = self.answer(luminance)
         terms = {"cross_entropy": self.cross_entropy(logits, ab)}
         if self.network.hints is not None:
             parts = (logits.detach()[hinted], features.detach()[hinted])

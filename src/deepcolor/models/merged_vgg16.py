@@ -20,7 +20,7 @@ from deepcolor.blocks.autoencoder import (
 )
 from deepcolor.blocks.backbones import CAFFE_MEAN, IMAGENET_MEAN, IMAGENET_STD, GlobalFeatures
 from deepcolor.blocks.vgg import expected_preprocessing
-from deepcolor.models.families import GlobalVectorColorizer
+from deepcolor.models._global_vector import GlobalVectorColorizer
 
 __all__ = ["MergedVGG16"]
 

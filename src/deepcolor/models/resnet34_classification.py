@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from deepcolor.blocks.backbones import Trunk
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.chroma import combined_chroma_loss
-from deepcolor.models.families import ClassificationColorizer
+from deepcolor.models._classification import ClassificationColorizer
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["ResNet34Classification"]
@@ -142,22 +142,23 @@ class ResNet34Classification(ClassificationColorizer):
             backbone, inputs, self.quantizer.bins, head_k, literal, encoder_weights
         )
 
-    def logits(self, luminance: Tensor, every: int = 1) -> Tensor:
+    def logits_at(self, luminance: Tensor, every: int) -> Tensor:
+        """Logits of each 1st, 2nd or 4th pixel each way: (B, Q, H / every, W / every)."""
         logits: Tensor = self.network(luminance / 100, every)
         return logits
 
-    def coarse_logits(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         """Of the mean distribution over 2x2 pixels, on all of which a 1x1 head answers alike."""
         if self.network.pointwise:
-            return self.logits(luminance, every=2)
-        probability = torch.softmax(self.logits(luminance).float(), dim=1)
+            return self.logits_at(luminance, 2)
+        probability = torch.softmax(self.logits_at(luminance, 1).float(), dim=1)
         means = F.avg_pool2d(probability, self.grain)
         return means.clamp_(min=torch.finfo(means.dtype).tiny).log_()
 
     def forward(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Tensor:
         self.check_input(luminance, guidance)
         # A 1x1 head answers alike on 2x2 pixels: decoded once, not four times.
-        ab = self.decode(self.logits(luminance, every=2 if self.network.pointwise else 1))
+        ab = self.decode(self.logits_at(luminance, 2 if self.network.pointwise else 1))
         return F.interpolate(ab, size=luminance.shape[-2:], mode="nearest")
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
@@ -166,7 +167,7 @@ class ResNet34Classification(ClassificationColorizer):
         own = 2 if self.network.pointwise else 1
         every = own if not self.training and self.loss_every >= own else self.loss_every
         skip = self.loss_every // every
-        logits = self.logits(luminance, every)[:, :, ::skip, ::skip]
+        logits = self.logits_at(luminance, every)[:, :, ::skip, ::skip]
         if self.regression_share == 0:
             return {"cross_entropy": self.cross_entropy(logits, ab)}
         weights = None if self.mix == 1 else self.class_weights()

@@ -7,7 +7,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.blocks.backbones import Trunk
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["ResNet34Regression"]
 
@@ -84,7 +84,7 @@ class ResNet34Regression(RegressionColorizer):
             raise ValueError(f"upsampling must be nearest or bilinear, got {upsampling!r}")
         self.network = ResNet34RegressionNetwork(backbone, inputs, upsampling, encoder_weights)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         output: Tensor = self.network(luminance / 100)
         return output
 

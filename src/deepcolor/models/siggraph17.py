@@ -12,16 +12,9 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from deepcolor.guidance import (
-    Guidance,
-    Kind,
-    Statistics,
-    evaluation_hints,
-    hide_statistics,
-    measure_statistics,
-    simulate_hints,
-)  # fmt: skip
-from deepcolor.models.base import Colorizer
+from deepcolor.guidance import Guidance, Hints, Kind, Statistics, simulation
+from deepcolor.models._training import Colorizer
+from deepcolor.models.prediction import Prediction
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["SIGGRAPH17"]
@@ -241,6 +234,18 @@ class SIGGRAPH17(Colorizer):
         ab: Tensor = self.network(*self._inputs(luminance, given))
         return AB_SCALE * ab
 
+    def core(
+        self, luminance: Tensor, ab: Tensor | None = None, mask: Tensor | None = None,
+        histogram: Tensor | None = None, saturation: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """(B, 2, H, W) ab / 110; the arguments are the fields of `Hints` and `Statistics`."""
+        hints = None if ab is None or mask is None else Hints(ab, mask)
+        given = Guidance(hints=hints, statistics=Statistics(histogram, saturation))
+        return self.network(*self._inputs(luminance, given))  # type: ignore[no-any-return]
+
+    def prediction(self, luminance: Tensor, answer: Tensor) -> Prediction:
+        return super().prediction(luminance, AB_SCALE * answer)
+
     def distribution(
         self,
         luminance: Tensor,
@@ -275,7 +280,6 @@ class SIGGRAPH17(Colorizer):
         trains_a = self.stage == "A"
         logits = self.network.classify(features if trains_a else detached)
         predicted = self.network.regress(detached if trains_a else features)
-
         span = ab.flatten(2).amax(2) - ab.flatten(2).amin(2)  # (B, 2)
         counts = (span.sum(dim=1) >= DULL).float()
         share = counts / counts.sum().clamp(min=1)
@@ -302,28 +306,27 @@ class SIGGRAPH17(Colorizer):
         In training each picture shows its histogram, its saturation, both or neither, with equal
         chances; in evaluation both, and has its hints at the same places as all others.
         """
-        draw = simulate_hints if self.training else evaluation_hints
+        draw = simulation.simulate_hints if self.training else simulation.evaluation_hints
         local = draw(ab, self.hint_stop, self.reveal_all)
         if self.histogram_bins is None:
             return Guidance(hints=local)
         truth = self.statistics(luminance, ab)
-        shown = hide_statistics(truth) if self.training else truth
+        shown = simulation.hide_statistics(truth) if self.training else truth
         return Guidance(hints=local, statistics=shown)
 
     def statistics(self, luminance: Tensor, ab: Tensor) -> Statistics:
         """Measure the colour statistics of pictures, such as one to take the colours from."""
         if self.histogram_bins is None:
             raise ValueError("SIGGRAPH17 measures statistics when made with global_hints=True")
-        return measure_statistics(luminance, ab, self.histogram_bins)
+        return simulation.measure_statistics(luminance, ab, self.histogram_bins)
 
     def _inputs(
         self, luminance: Tensor, guidance: Guidance
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """The network's input, and its colour statistics with indicators if it was built so."""
+        ab, mask = torch.zeros_like(luminance).expand(-1, 2, -1, -1), 0 * luminance
         if guidance.hints is not None:
             ab, mask = guidance.hints.ab / AB_SCALE, guidance.hints.mask
-        else:
-            ab, mask = torch.zeros_like(luminance).expand(-1, 2, -1, -1), 0 * luminance
         x = torch.cat([(luminance - 50) / 100, ab, mask + self.mask_offset], dim=1)
         if self.histogram_bins is None:
             return x, None
@@ -341,8 +344,7 @@ class SIGGRAPH17(Colorizer):
 
 def _with_indicator(values: Tensor | None, width: int, luminance: Tensor) -> Tensor:
     """(B, width) or None -> (B, width + 1): the values and 1, or zeros where not given (NaN)."""
-    batch = len(luminance)
     if values is None:
-        return luminance.new_zeros(batch, width + 1)
+        return luminance.new_zeros(len(luminance), width + 1)
     given = ~values.isnan().any(dim=1, keepdim=True)
     return torch.cat([torch.where(given, values, 0.0), given.to(values.dtype)], dim=1)

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["SimpleCNN"]
 
@@ -85,7 +85,7 @@ class SimpleCNN(RegressionColorizer):
         self.regression = regression
         self.network = SimpleCNNNetwork(inputs, last)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         """(B, 1, H, W) L -> (B, 3, H, W): this network answers RGB, x / 127.5 - 1 of bytes."""
         rgb: Tensor = self.network(luminance / 50 - 1)  # L as a byte, 2.55 L, scaled alike
         return rgb

@@ -13,8 +13,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from deepcolor.batch import Batch
 from deepcolor.guidance import Guidance, Kind
-from deepcolor.models.base import Colorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.models.loaders import plain_loader
 from deepcolor.models.prediction import DecodedPrediction, Prediction
 
@@ -161,7 +162,7 @@ class SOMMLP(Colorizer):
         self.mode_filter = mode_filter
         self.network = SOMMLPNetwork(side, patch, hidden, activation)
 
-    def logits(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         """(B, 1, H, W) L in [0, 100] -> (B, C, H, W)."""
         logits: Tensor = self.network(luminance / 100)
         return logits
@@ -200,10 +201,13 @@ class SOMMLP(Colorizer):
         memory: Any = None,
     ) -> Prediction:
         self.check_input(luminance, guidance)
+        return self.prediction(luminance, self.core(luminance))
+
+    def prediction(self, luminance: Tensor, answer: Tensor) -> Prediction:
         return DecodedPrediction(
             model=type(self).__name__,
             luminance=luminance,
-            output=self.logits(luminance),
+            output=answer,
             decode=lambda output, _, temperature: self.decode(output, temperature),
         )
 
@@ -216,7 +220,7 @@ class SOMMLP(Colorizer):
         classes = self.classes(ab)
         counts = torch.bincount(classes.flatten(), minlength=self.side**2).float()
         weights = torch.where(counts > 0, 1 / counts.clamp(min=1), 0.0)
-        return {"cross_entropy": F.cross_entropy(self.logits(luminance).float(), classes, weights)}
+        return {"cross_entropy": F.cross_entropy(self.core(luminance).float(), classes, weights)}
 
     def on_train_start(self) -> None:
         """Train the map on the training pictures, unless the weights brought one."""
@@ -250,7 +254,7 @@ class SOMMLP(Colorizer):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             for batch in plain_loader(loader):
-                lab = torch.cat(self._lab(batch), dim=1).flatten(2)  # (B, 3, H * W)
+                lab = torch.cat(Batch.of(batch).lab(), dim=1).flatten(2)  # (B, 3, H * W)
                 places = torch.randint(lab.shape[2], (PIXELS,))
                 chosen += lab[:, :, places].mT  # (PIXELS, 3) a picture
                 if len(chosen) >= PICTURES:

@@ -18,7 +18,7 @@ from deepcolor.blocks.autoencoder import (
     conv_decoder,
     conv_encoder,
 )
-from deepcolor.models.families import RegressionColorizer
+from deepcolor.models._regression import RegressionColorizer
 
 __all__ = ["VanillaAutoencoder"]
 
@@ -79,7 +79,7 @@ class VanillaAutoencoder(RegressionColorizer):
             raise ValueError(f"decoder must be code or table, got {decoder!r}")
         self.network = VanillaAutoencoderNetwork(INPUTS[space], DECODERS[decoder], keras_padding)
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         output: Tensor = self.network(self.code.grey(luminance))
         return output
 

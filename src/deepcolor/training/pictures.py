@@ -12,7 +12,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
-from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
+from deepcolor.batch import Batch
+from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab
 from deepcolor.data.datasets import PhotoSet
 from deepcolor.data.parts import PhotoPart
 from deepcolor.files import write_beside
@@ -20,11 +21,6 @@ from deepcolor.files import write_beside
 __all__ = ["PictureGrid", "PictureWriter"]
 
 LONGEST_STEM = 200  # bytes of a photograph's name that go into a file's
-
-
-def as_rgb(batch: Tensor | Sequence[Any]) -> Tensor:
-    """The pictures of a batch: (B, 3, H, W) in [0, 1]."""
-    return unit_rgb(batch if isinstance(batch, Tensor) else batch[0])
 
 
 class PictureGrid(Callback):
@@ -59,7 +55,7 @@ class PictureGrid(Callback):
             return
         with trainer.precision_plugin.forward_context():
             coloured = pl_module.predict_step(batch, batch_idx).float()
-        truth = as_rgb(batch)
+        truth = Batch.of(batch).truth()
         luminance, ab = split_lab(rgb_to_lab(truth))
         grey = lab_to_rgb(join_lab(luminance, torch.zeros_like(ab)))
         triples = torch.stack([grey, coloured, truth], dim=1)[:left].cpu()

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from deepcolor.batch import Batch
 from deepcolor.guidance import Guidance, Kind
 from deepcolor.losses.chroma import colourful, soft_cross_entropy
-from deepcolor.models.base import Colorizer
+from deepcolor.models._training import Colorizer
 from deepcolor.models.loaders import plain_loader
 from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
@@ -58,8 +59,8 @@ class ClassificationColorizer(Colorizer):
         self.register_buffer("prior", torch.full((quantizer.bins,), 1 / quantizer.bins))
 
     @abstractmethod
-    def logits(self, luminance: Tensor) -> Tensor:
-        """(B, 1, H, W) L in [0, 100] -> (B, Q, h, w), at the network's own resolution."""
+    def core(self, luminance: Tensor) -> Tensor:
+        """(B, 1, H, W) L in [0, 100] -> (B, Q, H / grain, W / grain) logits."""
 
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         """(B, Q, h, w) logits -> (B, 2, h, w) ab in CIELAB units, at the model's temperature."""
@@ -82,10 +83,6 @@ class ClassificationColorizer(Colorizer):
             smoothed = smooth_prior(self.prior, self.quantizer)
         return rebalancing_weights(smoothed, self.mix, targets=self.prior)
 
-    def coarse_logits(self, luminance: Tensor) -> Tensor:
-        """Logits that a prediction holds: (B, Q, H / grain, W / grain)."""
-        return self.logits(luminance)
-
     def predict(
         self,
         luminance: Tensor,
@@ -93,14 +90,13 @@ class ClassificationColorizer(Colorizer):
         memory: Any = None,
     ) -> BinPrediction:
         self.check_input(luminance, guidance)
-        return self.prediction(luminance, self.coarse_logits(luminance))
+        return self.prediction(luminance, self.core(luminance))
 
-    def prediction(self, luminance: Tensor, logits: Tensor) -> BinPrediction:
-        """What logits mean: (B, 1, H, W) L and (B, Q, H / grain, W / grain)."""
+    def prediction(self, luminance: Tensor, answer: Tensor) -> BinPrediction:
         return BinPrediction(
             model=type(self).__name__,
             luminance=F.avg_pool2d(luminance, self.grain),
-            output=logits,
+            output=answer,
             decode=lambda output, _, temperature: self.decode(output, temperature),
             centres=self.quantizer.centres,
             temperature=self.temperature,
@@ -112,7 +108,7 @@ class ClassificationColorizer(Colorizer):
 
     def loss(self, luminance: Tensor, ab: Tensor) -> dict[str, Tensor]:
         self.check_input(luminance)
-        return {"cross_entropy": self.cross_entropy(self.logits(luminance), ab)}
+        return {"cross_entropy": self.cross_entropy(self.core(luminance), ab)}
 
     def cross_entropy(self, logits: Tensor, ab: Tensor) -> Tensor:
         """Of (B, Q, h, w) logits and (B, 2, H, W) true ab, rebalanced; grey pictures left out."""
@@ -141,7 +137,8 @@ class ClassificationColorizer(Colorizer):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(PRIOR_SEED)
             for batch in plain_loader(loader):
-                _, ab = self._lab(batch)
+                _, ab = Batch.of(batch).lab()
+                ab = ab.flatten(0, -4)  # of clips the frames
                 height, width = (max(1, side // self.grain) for side in ab.shape[-2:])
                 counted = ab[self.counted(ab)]
                 if len(counted):
