@@ -124,6 +124,8 @@ def test_from_lite_it_colours_as_lite_does_until_it_is_trained(lite):
     film = frames()
     for ab, frame in zip(coloured(model, film), film, strict=True):
         assert torch.equal(ab, lite(frame))
+    assert type(lite) in model.kin()
+    assert type(lite) not in small().kin()
     hints = Hints(torch.zeros(2, 2, SIDE, SIDE), torch.zeros(2, 1, SIDE, SIDE))
     hints.ab[:, 0, 30, 30], hints.mask[:, 0, 30, 30] = 60, 1
     assert torch.equal(model(film[0], hints), lite(film[0], hints))
@@ -211,7 +213,9 @@ def test_the_temporal_term_is_that_of_the_loss():
     flow = torch.nn.functional.avg_pool2d(clips.flow[:, 1], 4) / 4
     visible = torch.nn.functional.avg_pool2d(clips.visible[:, 1].float(), 4) == 1
     want = temporal_loss(two, one, later, grey, flow, visible)
-    assert model.terms(batch)["temporal"] == pytest.approx(float(want), rel=1e-4)
+    assert float(model.terms(batch)["temporal"].detach()) == pytest.approx(
+        float(want.detach()), rel=1e-4
+    )
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from deepcolor.models._cnn_lstm import (
 )
 from deepcolor.models._training import Colorizer
 from deepcolor.models.koalarization import CLASSIFIER, CLASSIFIER_MEAN, CLASSIFIER_STD, SIDE
-from deepcolor.models.lite import WIDTHS, read_encoder_weights
+from deepcolor.models.lite import WIDTHS, Lite, read_encoder_weights
 from deepcolor.models.prediction import BinPrediction
 from deepcolor.quantize import AbQuantizer
 
@@ -149,6 +149,11 @@ class CNNLSTM(ClassificationColorizer):
         for part in self._frozen():
             part.eval()
         return self
+
+    def kin(self) -> tuple[type[Colorizer], ...]:
+        """Its own class, and Lite where that is its encoder."""
+        lite = isinstance(self.network, LiteFilmNetwork)
+        return (type(self), Lite) if lite else (type(self),)
 
     def start_from(self, trained: Colorizer) -> None:
         """Take the weights of a trained model of this kind, or of Lite all but the memory."""
