@@ -148,7 +148,7 @@ def test_the_page_of_systems_has_every_model_and_names_what_is_missing():
               for name in heading.split(", ")}  # fmt: skip
     assert headed | {"lite"} == set(MODELS)
     named = set(re.findall(r"^- `(\w+)`", missing, re.M))
-    assert named == {"cnn_lstm", "levin04", "welsh02", "pix2pix", "deoldify", "ddcolor"}
+    assert named == {"levin04", "welsh02", "pix2pix", "deoldify", "ddcolor"}
     assert not named & set(MODELS)
 
 
