@@ -37,6 +37,7 @@ from deepcolor.quantize import AbQuantizer
 __all__ = ["CNNLSTM", "Memory"]
 
 WHOLE = 0.99  # of a square that was visible
+BAND = 16  # rows that are decoded at once: softmax copies its input
 TRUNCATED = 4  # frames that gradients go back through
 
 
@@ -168,7 +169,10 @@ class CNNLSTM(ClassificationColorizer):
         return True
 
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
-        return self.gain * super().decode(logits, temperature)
+        if isinstance(self.network, LiteFilmNetwork):
+            return self.gain * super().decode(logits, temperature)
+        bands = [super(CNNLSTM, self).decode(z, temperature) for z in logits.split(BAND, dim=2)]
+        return self.gain * torch.cat(bands, dim=2)
 
     def core(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
         """Logits of single pictures: (B, 1, H, W) L -> (B, Q, H/4, W/4)."""
@@ -253,7 +257,10 @@ class CNNLSTM(ClassificationColorizer):
         vector: Tensor | None = None,
     ) -> Tensor:
         """As `Colorizer.forward`; `vector` is (B, 1000), which features="given" needs."""
-        ab = self.predict(luminance, guidance, vector=vector).ab()
+        if self.check_input(luminance, guidance).hints is None:  # no memory is begun
+            ab = self.decode(self.core(luminance, vector)).float()
+        else:
+            ab = self.predict(luminance, guidance, vector=vector).ab()
         return F.interpolate(ab, size=luminance.shape[-2:], mode="bilinear", align_corners=False)
 
     def film(self, luminance: Tensor, vector: Tensor | None = None) -> list[Tensor]:

@@ -24,10 +24,10 @@ LONGEST_STEM = 200  # bytes of a photograph's name that go into a file's
 
 
 class PictureGrid(Callback):
-    """Shows the first validation pictures in TensorBoard: grey, coloured and true, row by row;
-    of clips the last frames.
+    """Shows the first validation pictures in TensorBoard: grey, coloured and true, row by row.
 
-    Drawn during validation, so that averaged weights colour them where weights are averaged.
+    Of clips it shows the last frames. Drawn during validation, so that averaged weights colour them
+    where weights are averaged.
 
     Args:
         pictures: how many.
@@ -82,10 +82,10 @@ def boards(trainer: Trainer) -> list[TensorBoardLogger]:
 
 
 class PictureWriter(BasePredictionWriter):
-    """Writes what `Trainer.predict` colours as PNG, named by number and photograph; the frames of a
-    clip side by side.
+    """Writes what `Trainer.predict` colours as PNG, named by number and photograph.
 
-    Photographs that could not be decoded get no file: their number is left out.
+    The frames of a clip stand side by side. Photographs that could not be decoded get no file:
+    their number is left out.
 
     Args:
         folder: created if need be.
