@@ -171,7 +171,8 @@ class CNNLSTM(ClassificationColorizer):
     def decode(self, logits: Tensor, temperature: float | None = None) -> Tensor:
         if isinstance(self.network, LiteFilmNetwork):
             return self.gain * super().decode(logits, temperature)
-        bands = [super(CNNLSTM, self).decode(z, temperature) for z in logits.split(BAND, dim=2)]
+        parts = torch.split(logits, BAND, dim=2)
+        bands = [super(CNNLSTM, self).decode(part, temperature) for part in parts]
         return self.gain * torch.cat(bands, dim=2)
 
     def core(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
