@@ -70,6 +70,10 @@ def test_the_third_frame_depends_on_the_first(encoder):
 def test_the_first_frame_is_coloured_as_a_single_picture(encoder):
     model, film = small(encoder), frames(1)
     assert torch.equal(coloured(model, film)[0], model(film[0]))
+    begun = model.predict(film[0], memory=model.first_memory())
+    alone = model.predict(film[0])
+    assert torch.equal(begun.ab(), alone.ab())
+    assert torch.equal(begun.memory.cell, alone.memory.cell)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

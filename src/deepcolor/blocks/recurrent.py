@@ -36,6 +36,11 @@ class Memory:
     keys: Tensor
     luminance: Tensor
 
+    @classmethod
+    def empty(cls) -> "Memory":
+        """Of a film that has not begun: tensors without numbers."""
+        return cls(**{field.name: torch.zeros(0, 0, 0, 0) for field in fields(cls)})
+
     def detached(self) -> "Memory":
         """The same, through which no gradient flows back."""
         return Memory(**{field.name: getattr(self, field.name).detach() for field in fields(self)})

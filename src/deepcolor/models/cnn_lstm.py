@@ -44,9 +44,8 @@ TRUNCATED = 4  # frames that gradients go back through
 class CNNLSTM(ClassificationColorizer):
     """A video colorizer with a convolutional memory.
 
-    `predict(luminance, memory=None)` colours a single picture, or the first frame of a film, past
-    the memory; its prediction's `memory` goes with the next frame. Frames that begin a new shot
-    start memory afresh: found by themselves, or by the caller, who passes None.
+    Without memory, or with `first_memory()`, `predict` colours past it, as a single picture; its
+    prediction's `memory` goes with the next frame. Frames that begin a shot are found, or told so.
 
     Training takes batches of clips, (B, T, 3, H, W), and single pictures.
 
@@ -153,8 +152,7 @@ class CNNLSTM(ClassificationColorizer):
 
     def kin(self) -> tuple[type[Colorizer], ...]:
         """Its own class, and Lite where that is its encoder."""
-        lite = isinstance(self.network, LiteFilmNetwork)
-        return (type(self), Lite) if lite else (type(self),)
+        return (type(self), *([Lite] if isinstance(self.network, LiteFilmNetwork) else []))
 
     def start_from(self, trained: Colorizer) -> None:
         """Take the weights of a trained model of this kind, or of Lite all but the memory."""
@@ -176,7 +174,6 @@ class CNNLSTM(ClassificationColorizer):
         return self.gain * torch.cat(bands, dim=2)
 
     def core(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
-        """Logits of single pictures: (B, 1, H, W) L -> (B, Q, H/4, W/4)."""
         return self.network.told(self.seen(luminance, vector))
 
     def seen(self, luminance: Tensor, vector: Tensor | None = None) -> Tensor:
@@ -216,7 +213,7 @@ class CNNLSTM(ClassificationColorizer):
         small = F.interpolate((luminance - 50) / 50, size=features.shape[-2:], mode="area").to(
             features
         )
-        if memory is None:
+        if memory is None or not memory.luminance.numel():
             return features, recurrence.begin(features, small)
         if memory.luminance.shape != small.shape:
             raise ValueError(
@@ -230,6 +227,9 @@ class CNNLSTM(ClassificationColorizer):
             mixed = torch.where(fresh[:, None, None, None], features, mixed)
             kept = recurrence.begin(features, small).where(fresh, kept)
         return mixed, kept
+
+    def first_memory(self) -> Memory:
+        return Memory.empty()
 
     def predict(
         self,
