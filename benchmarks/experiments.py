@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
+from deepcolor.batch import Batch
 from deepcolor.blocks.encoders import load_by_position
 from deepcolor.color import join_lab, lab_to_rgb, rgb_to_lab, split_lab, unit_rgb
 from deepcolor.data import open_photos
@@ -66,7 +67,7 @@ class LiteRegression(RegressionColorizer):
         super().__init__(lr=8e-4, weight_decay=1e-2)
         self.network = LiteNetwork(2, read_encoder_weights(ENCODER_WEIGHTS))
 
-    def chroma(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         output, _ = self.network((luminance - 50) / 50)  # the features are for hints
         return output
 
@@ -86,7 +87,7 @@ class LiteGrid(ClassificationColorizer):
         super().__init__(AbQuantizer.grid625(1), 0.38, 1.0, lr=8e-4, weight_decay=1e-2)
         self.network = LiteNetwork(625, read_encoder_weights(ENCODER_WEIGHTS))
 
-    def logits(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         logits, _ = self.network((luminance - 50) / 50)
         return logits
 
@@ -101,7 +102,7 @@ class PatchBins(ClassificationColorizer):
         self.network = SOMMLPNetwork(2, 9, 100, "tanh")
         self.network.out = nn.Conv2d(100, self.quantizer.bins, 1)
 
-    def logits(self, luminance: Tensor) -> Tensor:
+    def core(self, luminance: Tensor) -> Tensor:
         logits: Tensor = self.network(luminance / 100)
         return logits
 
@@ -132,11 +133,10 @@ class Constant(nn.Module):
         super().__init__()
         self.tint = ab
 
+    inputs = ()
+
     def forward(self, luminance: Tensor) -> Tensor:
         return self.tint.view(1, 2, 1, 1).expand(len(luminance), 2, *luminance.shape[-2:])
-
-    def forward_extras(self, batch: Any) -> dict[str, Tensor]:
-        return {}
 
 
 Make = Callable[[], Colorizer]
@@ -226,10 +226,11 @@ def figures(model: Any, loader: DataLoader[Any]) -> dict[str, float]:
     colour, true_colour = Colourfulness(), Colourfulness()
     ratios, grey = [], []
     model.eval()
-    for batch in loader:
-        truth = unit_rgb(batch[0])
-        luminance, ab = split_lab(rgb_to_lab(truth))
-        predicted = model(luminance, **model.forward_extras(batch)).float()
+    for given in loader:
+        batch = Batch.of(given)
+        truth = batch.truth()
+        luminance, ab = batch.lab()
+        predicted = model(luminance, **batch.known(*model.inputs)).float()
         rgb = lab_to_rgb(clamp_to_gamut(join_lab(luminance, predicted)))
         for metric in (auc, difference):
             metric.update(rgb, truth)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from deepcolor.batch import Batch
 from deepcolor.losses import soft_cross_entropy
 from deepcolor.losses.chroma import colourful
 from deepcolor.models import create_model
@@ -47,7 +48,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     shape = (arguments.batch, 3, arguments.side, arguments.side)
     batch = torch.randint(256, shape, dtype=torch.uint8, device=device)
-    _, ab = model._lab(batch)
+    _, ab = Batch.of(batch).lab()
     size = (arguments.side // 4, arguments.side // 4)
 
     def encode() -> object:
@@ -60,7 +61,7 @@ def main() -> None:
         optimizer.step()
 
     parts: dict[str, Callable[[], object]] = {
-        "convert": lambda: model._lab(batch), "encode": encode, "step": step,
+        "convert": lambda: Batch.of(batch).lab(), "encode": encode, "step": step,
     }  # fmt: skip
     for part in parts.values():
         part()

@@ -275,7 +275,7 @@ def test_sure_places_are_not_asked_about(monkeypatch, photograph):
         logits[:, 150, :, : logits.shape[-1] // 2] = 50
         return logits, torch.zeros(len(luminance), 64, *logits.shape[-2:])
 
-    monkeypatch.setattr(model, "run", half_sure)
+    monkeypatch.setattr(model, "answer", half_sure)
     points = deepcolor.suggest_hints(photograph[:192, :192], 8, model)
     assert all(column >= 96 for _, column in points)
 
