@@ -148,7 +148,7 @@ def test_the_page_of_systems_has_every_model_and_names_what_is_missing():
               for name in heading.split(", ")}  # fmt: skip
     assert headed | {"lite"} == set(MODELS)
     named = set(re.findall(r"^- `(\w+)`", missing, re.M))
-    assert named == {"cnn_lstm", "pix2pix"}
+    assert named == {"pix2pix"}
     assert not named & set(MODELS)
 
 

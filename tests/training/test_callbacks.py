@@ -13,6 +13,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from deepcolor.data import open_photos
 from deepcolor.data.parts import PhotoPart
+from deepcolor.models.cnn_lstm import CNNLSTM
 from deepcolor.models.simple_cnn import SimpleCNN
 from deepcolor.models.vanilla_autoencoder import VanillaAutoencoder
 from deepcolor.training import PictureGrid, PictureWriter, StepSeeds, WeightEMA, blend
@@ -174,10 +175,31 @@ def test_a_grid_shows_truth_below_and_grey_above(model, tmp_path):
     assert (coloured.amax(0) - coloured.amin(0)).max() > 1e-3
 
 
+def test_a_grid_shows_the_last_frames_of_clips(tmp_path):
+    model, grid = CNNLSTM(hidden=8), PictureGrid(2)
+    trainer = fit(model, tmp_path, logger=TensorBoardLogger(tmp_path, "run"), steps=1)
+    clips = torch.randint(256, (2, 3, 3, 32, 32), dtype=torch.uint8)
+    grid.on_validation_batch_end(trainer, model, None, clips, 0)
+    assert torch.equal(grid.triples[1][2], clips[1, -1] / 255)
+    grid.on_validation_epoch_end(trainer, model)
+
+
 def test_without_tensorboard_no_grid_is_drawn(model, tmp_path):
     grid = PictureGrid()
     fit(model, tmp_path, grid, steps=2)
     assert grid.triples == []
+
+
+def test_frames_of_a_clip_are_written_side_by_side(tmp_path):
+    trainer = Trainer(
+        logger=False, enable_progress_bar=False, accelerator="cpu",
+        callbacks=PictureWriter(tmp_path),
+    )  # fmt: skip
+    clips = TensorDataset(torch.randint(256, (2, 3, 3, 32, 32), dtype=torch.uint8))
+    trainer.predict(CNNLSTM(hidden=8), DataLoader(clips, 2))
+    for number in range(2):
+        with Image.open(tmp_path / f"{number:06}.png") as image:
+            assert image.size == (96, 32)
 
 
 def test_predictions_are_written_as_pictures(model, tmp_path):

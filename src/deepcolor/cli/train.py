@@ -178,7 +178,7 @@ class TrainCLI(LightningCLI):
         if start is None:
             return
         trained = load_model(start)
-        if type(trained) is not type(self.model):
+        if type(trained) not in self.model.kin():
             raise CheckpointError(
                 f"--warm_start {start} is a {type(trained).__name__}, the model to train a"
                 f" {type(self.model).__name__}"

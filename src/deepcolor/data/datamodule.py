@@ -13,9 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from deepcolor.data.augment import training_transform, upright_transform
+from deepcolor.data.clips import ClipMaker, Motions
 from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, shortened
 from deepcolor.data.degrade import Degradations
 from deepcolor.data.features import VectorCache
+from deepcolor.data.films import Films, holds_films
 from deepcolor.data.filters import GREY_BELOW, cached_scan
 from deepcolor.data.parts import PhotoPart
 from deepcolor.data.sampling import EpochSampler, PartSampler, ResumableLoader
@@ -53,6 +55,11 @@ class ColorizationDataModule(LightningDataModule):
             vector), for models made with features="given".
         labels: whether batches are (rgb, label), for models that learn what pictures show: the
             label is the number of the photograph's folder in `classes`.
+        frames: of a clip: with 2 or more, batches are clips, (B, frames, 3, size, size): of the
+            films in `path` (video files, and folders of numbered frames), or, if there are none,
+            `Clips` made of the photographs.
+        every: of films, each so manieth frame.
+        motions: of clips that are made of photographs.
         limit: use the first so many photographs only, in the order of the source (of a folder, by
             path); None uses all.
         shares: how often the photographs of a source (a tar's or a top folder's name) come an
@@ -85,13 +92,16 @@ class ColorizationDataModule(LightningDataModule):
         grey_below: float = GREY_BELOW,
         vectors: str | None = None,
         labels: bool = False,
+        frames: int = 1,
+        every: int = 1,
+        motions: Motions | None = None,
         limit: int | None = None,
         shares: Mapping[str, float] | None = None,
         seed: int = 0,
         order_seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["path", "degrade"])
+        self.save_hyperparameters(ignore=["path", "degrade", "motions"])
         if held_out is not None and lists is not None:
             raise ValueError("held_out draws a split, lists gives one: name one of them")
         if degrade is not None and vectors is not None:
@@ -99,6 +109,12 @@ class ColorizationDataModule(LightningDataModule):
         if labels and (degrade is not None or vectors is not None):
             other = "degrade" if vectors is None else "vectors"
             raise ValueError(f"a batch holds labels or what {other} gives, not both: name one")
+        if frames < 1 or every < 1:
+            raise ValueError(f"frames and every must be at least 1, got {frames} and {every}")
+        if frames > 1 and (labels or degrade is not None or vectors is not None):
+            raise ValueError(
+                "clips have no labels, vectors or degradations: give frames=1 for them"
+            )
         if isinstance(path, (str, Path)):
             self.hparams["path"] = str(path)
         self.path = path
@@ -118,6 +134,9 @@ class ColorizationDataModule(LightningDataModule):
         self.labels = labels
         self.classes: list[str] = []
         """Folders that labels number; filled by `setup`."""
+        self.frames = frames
+        self.every = every
+        self.clips = ClipMaker(frames, size, motions or Motions()) if frames > 1 else None
         self.limit = limit
         self.shares = dict(shares or {})
         self.seed = seed
@@ -168,9 +187,12 @@ class ColorizationDataModule(LightningDataModule):
             # The narrowest crop, 3 to 4 of the least area, must not be enlarged because the
             # photograph was decoded small.
             math.ceil(self.size / (0.75 * self.zoom[0]) ** 0.5), self.degrade, self.cache, labels,
+            self.clips,
         )  # fmt: skip
         self.val_set, self.test_set = (
-            PhotoPart(photos, part, upright, self.damaged, eager, vectors=self.cache, labels=labels)
+            PhotoPart(
+                photos, part, upright, self.damaged, eager, None, self.cache, labels, self.clips
+            )
             for part in (split.val, split.test)
         )
         self.training_weights = [self.shares.get(photos.sources[i], 1.0) for i in split.train]
@@ -181,7 +203,8 @@ class ColorizationDataModule(LightningDataModule):
         return str(self.path) if isinstance(self.path, (str, Path)) else type(self.path).__name__
 
     def _open(self) -> PhotoSet:
-        photos = open_photos(self.path)
+        films = self.frames > 1 and isinstance(self.path, (str, Path)) and holds_films(self.path)
+        photos = Films(str(self.path), self.frames, self.every) if films else open_photos(self.path)
         return photos if self.limit is None else FirstPhotos(photos, self.limit)
 
     def _filtered(self, photos: PhotoSet, split: Split) -> Split:

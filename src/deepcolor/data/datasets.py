@@ -95,6 +95,10 @@ class PhotoSet(Dataset[Tensor], ABC):
                 f"cannot read photograph {name} ({type(error).__name__}: {error})"
             ) from error
 
+    def stretch(self, index: int, least: int | None = None) -> list[Image.Image]:
+        """The frames at a place of `Films`; of photographs, the one picture."""
+        return [self.picture(index, least)]
+
     def __len__(self) -> int:
         return len(self.names)
 

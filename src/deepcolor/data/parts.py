@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from deepcolor.data.augment import seeded
+from deepcolor.data.clips import ClipMaker, Clips
 from deepcolor.data.datasets import DamagedPhotoError, PhotoSet, Transform
 from deepcolor.data.degrade import Degradations, Degraded
 from deepcolor.data.features import VectorCache
@@ -19,7 +20,7 @@ __all__ = ["PhotoPart"]
 LONGEST_RUN = 100  # damaged photographs in a row, drawn at random: more say that all are
 
 
-Item: TypeAlias = Tensor | Degraded | tuple[Tensor, Tensor] | tuple[Tensor, int]
+Item: TypeAlias = Tensor | Clips | Degraded | tuple[Tensor, Tensor] | tuple[Tensor, int]
 
 
 class PhotoPart(Dataset[Item]):
@@ -37,6 +38,7 @@ class PhotoPart(Dataset[Item]):
         degradations: of what the network sees; None gives the photograph alone.
         vectors: of the photographs; with it an item is (rgb, vector).
         labels: one a photograph of the source; with them an item is (rgb, label).
+        clips: makes clips of photographs; of films, an item is (T, 3, H, W).
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class PhotoPart(Dataset[Item]):
         degradations: Degradations | None = None,
         vectors: VectorCache | None = None,
         labels: Sequence[int] | None = None,
+        clips: ClipMaker | None = None,
     ) -> None:
         self.photos = photos
         self.indices = list(indices)
@@ -58,6 +61,7 @@ class PhotoPart(Dataset[Item]):
         self.degradations = degradations
         self.vectors = vectors
         self.labels = labels
+        self.clips = clips
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -72,8 +76,13 @@ class PhotoPart(Dataset[Item]):
         if not 0 <= place < len(self.indices):
             raise IndexError(f"place {place} of {len(self.indices)}")
         with seeded(seed):
-            index, image = self._readable(place)
-            rgb: Tensor = self.transform(image)
+            index, frames = self._readable(place)
+            if self.clips is not None and len(frames) == 1:
+                _, others = self._readable(int(torch.randint(len(self.indices), ())))
+                return self.clips(frames[0], others[0])
+            if self.clips is not None:
+                return self._film(frames, seed)
+            rgb: Tensor = self.transform(frames[0])
             if self.vectors is not None:
                 return rgb, self.vectors.vector(self.photos.keys[index])
             if self.labels is not None:
@@ -85,13 +94,23 @@ class PhotoPart(Dataset[Item]):
         index = self.indices[place]
         return None if self.damaged[index] else self.photos.names[index]
 
-    def _readable(self, place: int) -> tuple[int, Image.Image]:
-        """The photograph at a place, or another one, with its number in the source."""
+    def _film(self, frames: Sequence[Image.Image], seed: int) -> Tensor:
+        """Frames of a film, cropped, turned and mirrored alike: (T, 3, H, W)."""
+        alike = []
+        for frame in frames:
+            with seeded(seed):
+                alike.append(self.transform(frame))
+        return torch.stack(alike)
+
+    def _readable(self, place: int) -> tuple[int, list[Image.Image]]:
+        """The photograph or film at a place, or another one, with its number in the source."""
         last: DamagedPhotoError | None = None
         for _ in range(LONGEST_RUN):
             index = self.indices[place]
             try:
-                return index, self.photos.picture(index, self.least)
+                if self.clips is not None:
+                    return index, self.photos.stretch(index, self.least)
+                return index, [self.photos.picture(index, self.least)]
             except DamagedPhotoError as error:
                 self.damaged[index] = 1
                 last = error

@@ -91,6 +91,9 @@ class FirstPhotos(PhotoSet):
     def picture(self, index: int, least: int | None = None) -> Image.Image:
         return self.photos.picture(index, least)
 
+    def stretch(self, index: int, least: int | None = None) -> list[Image.Image]:
+        return self.photos.stretch(index, least)
+
 
 def folder_classes(photos: PhotoSet) -> tuple[list[str], list[int]]:
     """What photographs show, by the folders that they lie in.

@@ -9,6 +9,7 @@ from deepcolor.losses.chroma import (
     soft_cross_entropy,
 )
 from deepcolor.losses.perceptual import FeatureLoss
+from deepcolor.losses.temporal import temporal_loss
 
 __all__ = [
     "FeatureLoss",
@@ -18,4 +19,5 @@ __all__ = [
     "colourfulness_loss",
     "combined_chroma_loss",
     "soft_cross_entropy",
+    "temporal_loss",
 ]

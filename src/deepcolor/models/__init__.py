@@ -10,6 +10,7 @@ from deepcolor.models._classification import ClassificationColorizer
 from deepcolor.models._global_vector import GlobalVectorColorizer
 from deepcolor.models._regression import RegressionColorizer
 from deepcolor.models._training import Colorizer
+from deepcolor.models.cnn_lstm import CNNLSTM
 from deepcolor.models.dahl16 import Dahl16
 from deepcolor.models.ddcolor import DDColor
 from deepcolor.models.deoldify import DeOldify
@@ -45,6 +46,7 @@ __all__ = [
 GROUP = "deepcolor.models"  # of entry points
 
 MODELS: dict[str, type[Colorizer]] = {
+    "cnn_lstm": CNNLSTM,
     "dahl16": Dahl16,
     "ddcolor": DDColor,
     "deoldify": DeOldify,

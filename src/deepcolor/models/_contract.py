@@ -108,6 +108,10 @@ class Contract(LightningModule, ABC):
             model=type(self).__name__, luminance=luminance, chroma=self(luminance, guidance)
         )
 
+    def first_memory(self) -> Any:
+        """What to give `predict` with the first frame of a film or shot; None without memory."""
+        return None
+
     def forward_frame(
         self, luminance: Tensor, memory: Any = None, guidance: Guidance | Kind | None = None
     ) -> tuple[Tensor, Any]:

@@ -134,6 +134,10 @@ class Colorizer(Contract):
         if not self.training:
             self.train()
 
+    def kin(self) -> tuple[type["Colorizer"], ...]:
+        """Classes whose weights `start_from` takes: its own, usually."""
+        return (type(self),)
+
     def start_from(self, trained: "Colorizer") -> None:
         """Take the weights of a trained model of the same kind, strictly."""
         self.network.load_state_dict(trained.network.state_dict(), strict=True)

@@ -26,7 +26,8 @@ LONGEST_STEM = 200  # bytes of a photograph's name that go into a file's
 class PictureGrid(Callback):
     """Shows the first validation pictures in TensorBoard: grey, coloured and true, row by row.
 
-    Drawn during validation, so that averaged weights colour them where weights are averaged.
+    Of clips it shows the last frames. Drawn during validation, so that averaged weights colour them
+    where weights are averaged.
 
     Args:
         pictures: how many.
@@ -56,6 +57,8 @@ class PictureGrid(Callback):
         with trainer.precision_plugin.forward_context():
             coloured = pl_module.predict_step(batch, batch_idx).float()
         truth = Batch.of(batch).truth()
+        if truth.ndim == 5:
+            coloured, truth = coloured[:, -1], truth[:, -1]
         luminance, ab = split_lab(rgb_to_lab(truth))
         grey = lab_to_rgb(join_lab(luminance, torch.zeros_like(ab)))
         triples = torch.stack([grey, coloured, truth], dim=1)[:left].cpu()
@@ -81,7 +84,8 @@ def boards(trainer: Trainer) -> list[TensorBoardLogger]:
 class PictureWriter(BasePredictionWriter):
     """Writes what `Trainer.predict` colours as PNG, named by number and photograph.
 
-    Photographs that could not be decoded get no file: their number is left out.
+    The frames of a clip stand side by side. Photographs that could not be decoded get no file:
+    their number is left out.
 
     Args:
         folder: created if need be.
@@ -114,5 +118,7 @@ class PictureWriter(BasePredictionWriter):
             else:
                 name = photos.names[number] if isinstance(photos, PhotoSet) else ""
             stem = Path(name.split(":")[-1]).stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+            if rgb.ndim == 4:
+                rgb = torch.cat(list(rgb), dim=-1)
             path = self.folder / f"{number:06}{'-' if stem else ''}{stem}.png"
             write_beside(path, partial(save_image, rgb, format="png"))

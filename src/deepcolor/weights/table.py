@@ -151,6 +151,20 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
                 "grey_pixels_beyond_truth": 0.066,
             },
         ),
+        "cnn_lstm.lite": Checkpoint(
+            location="package:cnn_lstm.lite.safetensors",
+            sha256="4ab305b5f7e510eeebe804e34e5807ba8e8551935196ab59a999c67423da1b48",
+            model="cnn_lstm",
+            hparams={"encoder": "lite", "temperature": 0.8, "gain": 1.3, "mix": 0.99},
+            trained_on=(
+                "lite.photos as it is, and a memory that learned from 4,266 clips of 8 frames at"
+                " 128 px, made of its training photographs without tiny_imagenet"
+            ),
+            license="Apache-2.0",
+            terms="some of the training photographs are for research use only, see docs/lite.md",
+            backbone_license="Apache-2.0",
+            source="the settings of recipes/cnn_lstm.lite.yaml, 1,422 steps, from lite.photos",
+        ),
         "eccv16.caffe": Checkpoint(
             location=f"{RELEASE}colorization_release_v2-9b330a0b.pth",
             sha256="9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
