@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "carried"]
+__all__ = ["Motion", "MotionFinder", "carried", "shrunk"]
 
 Array = NDArray[np.float32]
 
 SMALLEST = 32  # pixels a side that the search needs
-WAY_BACK = 0.5  # pixels that a way there and back may miss by, and
+WAY_BACK = 0.25  # half pixels that a way there and back may miss by, and
 WAY_SHARE = 0.05  # of its length, before trust goes down
 LIGHTNESS = 2.0  # L that both ends may differ by, or
-NOISE = 3.0  # times the median difference, if that is more: old films are grainy
+NOISE = 3.0  # times the median difference, if that is more: old films are grainy; but no more than
+ROUGHEST = 8.0  # L
 STANDING = 1.0  # pixels; what moves less is looked at for having stood still
 STILL = 1.1  # times the difference along the motion that standing still may cost
 
@@ -74,8 +75,12 @@ class MotionFinder:
             after: the same shape.
             grid: rows and columns of the squares to answer for.
         """
-        back = self.flow(after, before)
-        ahead = self.flow(before, after)
+        flows = [self.flow(after, before), self.flow(before, after)]
+        # the search ends at a quarter of the size: halves hold all that it says
+        size = tuple(max(few, many // 2) for few, many in zip(grid, before.shape, strict=True))
+        before, after = shrunk(before, size), shrunk(after, size)
+        share = np.array([size[1] / flows[0].shape[1], size[0] / flows[0].shape[0]], np.float32)
+        back, ahead = (shrunk(flow, size) * share for flow in flows)
         return Motion(
             **_answer("back", before, after, back, ahead, grid),
             **_answer("ahead", after, before, ahead, back, grid),
@@ -116,11 +121,16 @@ def carried(picture: Array, flow: Array) -> Array:
     Between squares it is bicubic; beyond the border lies the border.
     """
     cv2 = _cv2()
+    return _moved(picture, flow, cv2.INTER_CUBIC).reshape(picture.shape)
+
+
+def _moved(picture: Array, flow: Array, between: int | None = None) -> Array:
+    cv2 = _cv2()
     moved: Array = cv2.remap(
-        picture, _places(flow.shape[0], flow.shape[1]) + flow, None, cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
+        picture, _places(flow.shape[0], flow.shape[1]) + flow, None,
+        cv2.INTER_LINEAR if between is None else between, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
-    return moved.reshape(picture.shape)
+    return moved
 
 
 @cache
@@ -129,7 +139,8 @@ def _places(height: int, width: int) -> Array:
     return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
 
 
-def _shrunk(picture: Array, grid: tuple[int, int]) -> Array:
+def shrunk(picture: Array, grid: tuple[int, int]) -> Array:
+    """Means over the squares of a grid: (H, W) or (H, W, C) -> (h, w) or (h, w, C)."""
     small: Array = _cv2().resize(picture, grid[::-1], interpolation=_cv2().INTER_AREA)
     return small
 
@@ -137,33 +148,36 @@ def _shrunk(picture: Array, grid: tuple[int, int]) -> Array:
 def _answer(
     name: str, there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
 ) -> dict[str, Array]:
-    """Flow from `here` to `there` on the grid, and its trust."""
+    """Flow from `here` to `there` on the grid, and its trust; all but the grid of one size."""
+    cv2 = _cv2()
     height, width = here.shape
     # the way there and back, and where it leads out of the picture
-    miss = np.linalg.norm(flow + carried(opposite, flow), axis=-1)
-    allowed = WAY_BACK + WAY_SHARE * np.linalg.norm(flow, axis=-1)
-    ends = _places(height, width) + flow
-    inside = (ends >= -0.5).all(axis=-1) & (ends <= (width - 0.5, height - 0.5)).all(axis=-1)
-    way = _trust(miss / allowed) * inside
+    to, fro = cv2.split(flow), cv2.split(_moved(opposite, flow))
+    length = cv2.magnitude(*to)
+    miss = cv2.magnitude(to[0] + fro[0], to[1] + fro[1])
+    way = _trust(miss / (WAY_BACK + WAY_SHARE * length))
+    for axis, (side, step) in enumerate(zip((width, height), to, strict=True)):
+        end = _places(height, width)[..., axis] + step
+        way[(end < -0.5) | (end > side - 0.5)] = 0
     # lightness at both ends, along the motion and standing still
-    moving = _shrunk(carried(there[..., None], flow)[..., 0], grid)
-    at_rest, light = _shrunk(there, grid), _shrunk(here, grid)
-    squares = _shrunk(flow, grid) * np.float32([grid[1] / width, grid[0] / height])
+    moving = shrunk(_moved(there, flow), grid)
+    at_rest, light = shrunk(there, grid), shrunk(here, grid)
+    squares = shrunk(flow, grid)
     difference, standing = _differences(light, moving, at_rest)
-    length = _shrunk(np.linalg.norm(flow, axis=-1), grid)
-    noise = np.float32(np.median(np.minimum(difference, standing)))
-    stands = (standing <= STILL * difference + noise) & (length < STANDING)
+    noise = float(np.median(np.minimum(difference, standing)))
+    stands = (standing <= STILL * difference + noise) & (shrunk(length, grid) < STANDING)
+    squares *= np.array([grid[1] / width, grid[0] / height], np.float32)
     squares[stands] = 0
-    agree = _trust(np.where(stands, standing, difference) / max(LIGHTNESS, NOISE * noise))
-    sure = np.where(stands, 1, _shrunk(way.astype(np.float32), grid))
-    trust = (sure * agree).astype(np.float32)
-    return {name: squares.astype(np.float32), f"{name}_trust": trust}
+    allowed = max(LIGHTNESS, min(NOISE * noise, ROUGHEST))
+    trust = _trust(np.where(stands, standing, difference) / np.float32(allowed))
+    trust *= np.where(stands, np.float32(1), shrunk(way, grid))
+    return {name: squares, f"{name}_trust": trust}
 
 
-def _differences(light: Array, moving: Array, at_rest: Array) -> tuple[Array, Array]:
-    """|L| that the lightness at the other end is off by, for one exposure common to both."""
-    gain, offset = _exposure(moving, light)
-    return tuple(np.abs(light - gain * other - offset) for other in (moving, at_rest))  # type: ignore[return-value]
+def _differences(light: Array, *others: Array) -> list[Array]:
+    """|L| that other pictures' lightness is off by, for one exposure common to all squares."""
+    gain, offset = _exposure(others[0], light)
+    return [np.abs(light - np.float32(gain) * other - np.float32(offset)) for other in others]
 
 
 def _exposure(dark: Array, light: Array) -> tuple[float, float]:
@@ -186,5 +200,6 @@ def _exposure(dark: Array, light: Array) -> tuple[float, float]:
 
 def _trust(excess: Array) -> Array:
     """1 up to the tolerance, then falling fast."""
-    over = np.maximum(0, excess - 1)
-    return np.exp(-(over**2)).astype(np.float32)
+    over = np.maximum(np.float32(0), excess - np.float32(1))
+    trust: Array = np.exp(-np.square(over))
+    return trust
