@@ -129,6 +129,10 @@ class Colorizer(LightningModule, ABC):
         """One video frame: chroma, and what to remember. An image model has no memory."""
         return self(luminance, guidance), None
 
+    def first_memory(self) -> Any:
+        """What to give `predict` as the memory before a film's first frame; None without memory."""
+        return None
+
     def check_input(self, luminance: Tensor, guidance: Guidance | Kind | None = None) -> Guidance:
         """Refuse what `forward` cannot answer for, in words that say what would work.
 

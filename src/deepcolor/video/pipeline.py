@@ -8,10 +8,10 @@ the same batches, and each thread has torch to itself, so that the number of cor
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -24,73 +24,20 @@ from deepcolor.inference.memory import predict_in_memory
 from deepcolor.inference.network import working_size
 from deepcolor.inference.options import Options
 from deepcolor.inference.painter import Painter, check_answer
-from deepcolor.models import Colorizer
 from deepcolor.models.combined import resized
 from deepcolor.pixels.workers import single_threads
 from deepcolor.video.cuts import CutFinder
 from deepcolor.video.guiding import Keyframes, Said, repeated
 from deepcolor.video.remembering import packed, unpacked
+from deepcolor.video.snapshots import Coloured, Shown, Snapshot, View
 from deepcolor.video.steady import Steadier
 from deepcolor.video.threads import ahead, mapped
 
-__all__ = ["Coloured", "Pipeline", "Shown", "Snapshot", "film_threads"]
+__all__ = ["Pipeline", "film_threads"]
 
 BATCH = {"cpu": 4}  # frames the network sees at once; more take memory, and save no time on a CPU
 BATCH_ELSEWHERE = 16
 COMMANDED = 8.0  # CIELAB units by which guidance must move a colour to command it
-
-View = Callable[[Any, tuple[int, int]], Tensor]
-"""A frame and a size, of the frame as it is shown -> (1, h, w) L in [0, 100]."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A frame on its way.
-
-    Attributes:
-        position: in the run, from 0.
-        number: in the film.
-        time: in seconds; None where there are no times.
-        frame: what it is painted from.
-        views: luminance (1, h, w) at the sizes that the network sees; none if it is known already.
-    """
-
-    position: int
-    number: int
-    time: float | None
-    frame: Any
-    views: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Coloured:
-    """A frame, and its colours on a grid over it: ab (2, h, w), luminance (1, h, w)."""
-
-    frame: Any
-    ab: Tensor
-    luminance: Tensor
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All that is needed to go on from here.
-
-    Attributes:
-        paint: position of the next frame to be painted.
-        push: position of the next frame to be predicted; those between wait for being painted.
-        tensors: of the stages, by name.
-    """
-
-    paint: int = 0
-    push: int = 0
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-
-    def of(self, stage: str) -> dict[str, Tensor]:
-        """The tensors of one stage."""
-        start = f"{stage}."
-        found = {k: v for k, v in self.tensors.items() if k.startswith(start)}
-        return {k.removeprefix(start): v for k, v in found.items()}
-
 
 @dataclass
 class _Batch:
@@ -155,8 +102,9 @@ class Pipeline:
             working_size(*full, self.side * scale, self.model.grain)
             for scale in sorted(options.work.scales)
         ]
-        self.remembers = type(self.model).forward_frame is not Colorizer.forward_frame
-        self.memory: tuple[Any, ...] | None = None
+        self.remembers = self.model.first_memory() is not None
+        self.passes = len(self.sizes) * (2 if options.work.flips else 1)
+        self.memory: tuple[Any, ...] | None = None  # of the frame before; one a pass of the network
         self.turn = nullcontext() if painter.device.type == "cpu" else threading.Lock()
 
     def run(
@@ -190,6 +138,7 @@ class Pipeline:
     def one(self, frame: Any) -> Coloured:
         """Colour a single frame by itself, with what was said of the whole film."""
         shown = self._look(Shown(0, 0, None, frame), 0)
+        self.memory = self._first_memory() if self.remembers else None
         answer = self._predict_alike([shown], [True], Said(self.keyframes.whole))[0]
         return Coloured(frame, answer.ab, answer.luminance)
 
@@ -250,11 +199,11 @@ class Pipeline:
                 answers = []
                 for shown, cut, said in zip(batch.frames, batch.cuts, batch.said, strict=False):
                     if stored:  # what a memory is made of, any frame's tells
-                        self._predict([shown], said.guidance, None)
-                        self.memory = unpacked(self.memory, stored)
-                        stored = {}
-                    if cut:
-                        self.memory = None
+                        self._predict([shown], said.guidance, self._first_memory())
+                        remembered = unpacked(self.memory, stored)
+                        self.memory, stored = self._first_memory() if cut else remembered, {}
+                    elif cut:
+                        self.memory = self._first_memory()
                     answers += self._predict_alike([shown], [cut], said)
                 if batch.end is not None:
                     batch.end |= _named("memory", packed(self.memory))
@@ -262,6 +211,9 @@ class Pipeline:
         finally:
             if isinstance(batches, Generator):
                 batches.close()
+
+    def _first_memory(self) -> tuple[Any, ...]:
+        return tuple(self.model.first_memory() for _ in range(self.passes))
 
     def _predict_alike(self, frames: list[Shown], cuts: list[bool], said: Said) -> list[_Answer]:
         with torch.inference_mode():
@@ -334,7 +286,8 @@ class Pipeline:
                     after = batch.frames[-1].position + 1
                     state = batch.end | _named("steadier", steadier.state())
                     state |= {f"grids.{n}": grid for n, (_, grid) in enumerate(waiting)}
-                    yield Snapshot(after - len(waiting), after, state)
+                    oldest = waiting[0][0] if waiting else None
+                    yield Snapshot(after - len(waiting), after, state, oldest)
             yield from painted(steadier.flush())
         finally:
             if isinstance(answers, Generator):

@@ -6,7 +6,6 @@ and of all that is needed to go on behind the last of them.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -21,14 +20,13 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 
 from deepcolor.files import UNFINISHED, shown, write_beside
-from deepcolor.video.pipeline import Snapshot
+from deepcolor.video.snapshots import Snapshot
 
-__all__ = ["FULL", "PARTS", "Parts", "Progress", "check_space", "fingerprint", "in_bytes", "parts_of"]
+__all__ = ["FULL", "PARTS", "Parts", "Progress", "parts_of"]
 
 PARTS = ".parts"  # OUT.parts lies beside OUT
 STATE = "state.safetensors"
 LOCK = ".lock"
-HEAD = 1 << 20  # bytes of a source that are looked at
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -42,6 +40,7 @@ class Progress:
         frames: finished, in all.
         done: whether nothing is left to paint.
         remarks: of the film, made so far.
+        pts: of the next frame to be painted, where it is known: it is found faster by it.
     """
 
     snapshot: Snapshot = Snapshot()
@@ -49,6 +48,7 @@ class Progress:
     frames: int = 0
     done: bool = False
     remarks: tuple[str, ...] = ()
+    pts: int | None = None
 
 
 def parts_of(out: Path) -> Path:
@@ -88,7 +88,7 @@ class Parts:
                 f"{shown(self.folder)} is not deepcolor's: it needs that name for what is unfinished;"
                 " rename that folder, or choose another output"
             )
-        if not (resume and there) and self.out.exists() and not overwrite:
+        if not (resume and there) and _is_there(self.out) and not overwrite:
             raise FileExistsError(f"{shown(self.out)} is there already; --overwrite replaces it")
         try:
             self.folder.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ class Parts:
         rest = {
             "order": self.order, "paint": progress.snapshot.paint, "push": progress.snapshot.push,
             "stretches": progress.stretches, "frames": progress.frames, "done": progress.done,
-            "remarks": progress.remarks,
+            "remarks": progress.remarks, "pts": progress.pts,
         }  # fmt: skip
         tensors = {k: v.contiguous() for k, v in progress.snapshot.tensors.items()}
         data = safetensors.torch.save(tensors, {"deepcolor": json.dumps(rest)})
@@ -169,7 +169,7 @@ class Parts:
             progress = Progress(
                 Snapshot(int(rest["paint"]), int(rest["push"]), tensors),
                 tuple(rest["stretches"]), int(rest["frames"]), bool(rest["done"]),
-                tuple(rest["remarks"]),
+                tuple(rest["remarks"]), None if rest["pts"] is None else int(rest["pts"]),
             )  # fmt: skip
             before = dict(rest["order"])
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -196,47 +196,6 @@ class Parts:
                 file.unlink()
 
 
-def fingerprint(source: Path) -> dict[str, str]:
-    """What tells a source from others of its name, without reading all of it.
-
-    A file by its size, when it was last changed, and a hash of its first MiB; a folder by the
-    names, sizes and times of what lies in it.
-    """
-    found = hashlib.sha256()
-    if source.is_dir():
-        for file in sorted(source.iterdir()):
-            state = file.stat()
-            found.update(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
-        return {"source": str(source.resolve()), "source's files": found.hexdigest()[:16]}
-    state = source.stat()
-    with source.open("rb") as file:
-        found.update(file.read(HEAD))
-    return {
-        "source": str(source.resolve()), "source's bytes": str(state.st_size),
-        "source's time": str(state.st_mtime_ns), "source's head": found.hexdigest()[:16],
-    }  # fmt: skip
-
-
-def check_space(folder: Path, needed: float, what: str) -> None:
-    """Refuse, before any work, what will not fit.
-
-    Raises:
-        OSError: with errno ENOSPC; says what is needed, and what is free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f"{what} needs about {in_bytes(needed)}, and {in_bytes(free)} are free; make room, or"
-            " choose another place or a smaller codec",
-            str(folder),
-        )
-
-
-def in_bytes(count: float) -> str:
-    """A number of bytes in words.
-
-    >>> in_bytes(3_400_000_000)
-    '3.4 GB'
-    """
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+def _is_there(out: Path) -> bool:
+    """Whether there is something to lose."""
+    return any(out.iterdir()) if out.is_dir() else out.exists()
