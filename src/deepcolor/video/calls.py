@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from deepcolor import images
+from deepcolor.extras import needs
 from deepcolor.inference import Predictor
 from deepcolor.inference.calls import held
 from deepcolor.inference.options import Options, QualityName
@@ -17,10 +18,9 @@ from deepcolor.models import Colorizer
 from deepcolor.models.prediction import ChromaPrediction
 from deepcolor.pixels import shrink
 from deepcolor.video.guiding import FilmGuidance, Keyframes
-from deepcolor.video.options import FilmOptions, FilmResult
+from deepcolor.video.options import FilmOptions, FilmResult, Tell
 from deepcolor.video.pipeline import Pipeline, film_threads
 from deepcolor.video.threads import mapped
-from deepcolor.video.work import FilmWork, Tell
 from deepcolor.weights import DEFAULT
 
 __all__ = ["colorize_frames", "colorize_video"]
@@ -105,6 +105,12 @@ def colorize_video(
         steady=steady, codec=codec, crf=crf, start=start, end=end, every=every,
         deinterlace=deinterlace,
     )  # fmt: skip
+    try:
+        from deepcolor.video.work import FilmWork
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "av":
+            raise
+        raise ImportError(f"colouring films {needs('video')}") from error
     source, place = Path(src), Path(dst)
     work = FilmWork(source, place, _predictor(model, device), options, how, guidance)
     if not callable(progress):

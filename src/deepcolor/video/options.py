@@ -1,17 +1,21 @@
 """How to treat a film, and what became of it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepcolor.inference.options import check_count
 
-__all__ = ["FilmOptions", "FilmResult", "FilmStoppedError"]
+__all__ = ["FilmOptions", "FilmResult", "FilmStoppedError", "Tell"]
 
 STRETCH = 256  # frames: some ten seconds of film, half a minute of work on two cores
 
+Tell = Callable[[int, int | None], object]
+"""Told of frames done, and of how many there are, about; None where nobody knows."""
 
-class FilmStopped(RuntimeError):
+
+class FilmStoppedError(RuntimeError):
     """Told to stop; what was finished is kept."""
 
 

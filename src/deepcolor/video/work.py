@@ -22,7 +22,7 @@ from deepcolor.video.film import Film, FilmFrame
 from deepcolor.video.folders import FrameFolderWriter
 from deepcolor.video.guiding import FilmGuidance, Keyframes
 from deepcolor.video.joining import join
-from deepcolor.video.options import FilmOptions, FilmResult, FilmStoppedError
+from deepcolor.video.options import FilmOptions, FilmResult, FilmStoppedError, Tell
 from deepcolor.video.pipeline import Pipeline, film_threads
 from deepcolor.video.places import check_place, check_space, fingerprint, is_frame_folder, weights_digest
 from deepcolor.video.snapshots import Coloured, Snapshot
@@ -30,7 +30,7 @@ from deepcolor.video.stretches import FULL, Parts, Progress
 from deepcolor.video.threads import mapped
 from deepcolor.video.writing import STRETCH, VideoWriter
 
-__all__ = ["FilmWork", "Tell"]
+__all__ = ["FilmWork", "shown_size"]
 
 FRAMES = "frames"  # within the folder of parts
 
@@ -39,8 +39,6 @@ LEAST_BITS = {"ffv1": 3.0, "frames": 3.0}
 LEAST_LOSSY = 0.02
 
 Planes = Callable[[FilmFrame, ChromaField], tuple[Any, Any]]
-Tell = Callable[[int, int | None], object]
-"""Told of frames done, and of how many there are, about; None where nobody knows."""
 
 
 class FilmWork:
