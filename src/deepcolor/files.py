@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-__all__ = ["UNFINISHED", "is_abandoned", "shown", "write_beside"]
+__all__ = ["UNFINISHED", "is_abandoned", "shown", "write_beside", "write_path_beside"]
 
 UNFINISHED = ".deepcolor-"  # how the names of files begin that are being written
 ABANDONED = 24 * 3600  # seconds; whoever began a file so long ago was killed
@@ -66,6 +66,20 @@ def write_beside(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_path_beside(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_beside`, for who needs a name instead of an open file.
+
+    Args:
+        path: as for `write_beside`.
+        write: given the name of an empty file, which it may replace.
+    """
+
+    def through(file: IO[bytes]) -> None:
+        write(Path(file.name))
+
+    write_beside(path, through)
 
 
 @lru_cache(maxsize=1024)  # once a process: looking through a large folder takes a while

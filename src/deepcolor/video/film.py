@@ -1,0 +1,174 @@
+"""Films as sources of frames."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from deepcolor.files import shown
+from deepcolor.video.layouts import FilmError, Layout, Plane
+from deepcolor.video.luma import LumaReader
+from deepcolor.video.opening import open_container, picture_stream
+
+__all__ = ["Film", "FilmFrame"]
+
+Index = tuple[list[int], list[int]]
+
+
+@dataclass
+class FilmFrame:
+    """One frame of a film.
+
+    Attributes:
+        number: of frames before it.
+        pts: when it is shown, in units of the film's `time_base`; they rise.
+        duration: how long, in the same units; 0 if it does not say.
+        time: when it is shown, in seconds.
+        y: (H, W) luma, of the film's layout.
+        frame: as it was decoded, for the writer.
+    """
+
+    number: int
+    pts: int
+    duration: int
+    time: Fraction
+    y: Plane
+    frame: Any
+
+
+class Film:
+    """A file of moving pictures.
+
+    Args:
+        path: of the file.
+        deinterlace: weave whole frames out of interlaced ones (FFmpeg's bwdif).
+
+    Attributes:
+        name: to call it in messages.
+        layout: what its numbers mean.
+        rotation: how far a player turns it, anticlockwise: 0, 90, 180 or 270 degrees.
+        sample_aspect: width over height of a sample.
+        rate: frames a second, on average.
+        duration: in seconds, as its header says; None if it does not.
+        count: how many frames, about; None if that cannot be told.
+        interlaced: whether its first frame is two half pictures, of different times.
+        remarks: what a person should know; more come while frames are read.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, PermissionError: if there is no file to read.
+        FilmError: if it holds no film, or one that cannot be used.
+    """
+
+    def __init__(self, path: str | Path, *, deinterlace: bool = False) -> None:
+        self.path = Path(path)
+        self.name = shown(path)
+        self.deinterlace = deinterlace
+        self.remarks: list[str] = []
+        with open_container(self.path, self.name) as container:
+            stream = picture_stream(container, self.name)
+            self.time_base = Fraction(stream.time_base or Fraction(1, 1000))
+            self.codec = stream.codec_context.name
+            frame = next(self._decoded(container, stream), None)
+            if frame is None:
+                raise FilmError(f"{self.name} holds no frame that can be decoded; is it cut short?")
+            self._look_at(container, stream, frame)
+
+    def _look_at(self, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> None:
+        self.reader = LumaReader(frame, self.codec, self.name)
+        self.layout: Layout = self.reader.layout
+        self.remarks += self.reader.remarks
+        self.tags = (frame.color_primaries, frame.color_trc)
+        self.matrix_code = 0 if self.reader.rgb or frame.colorspace in (0, 2) else frame.colorspace
+        self.matrix = _display_matrix(frame)
+        self.rotation = round(frame.rotation / 90) * 90 % 360
+        self.sample_aspect = Fraction(stream.sample_aspect_ratio or 1)
+        self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        self.duration = None
+        if stream.duration:
+            self.duration = float(stream.duration * self.time_base)
+        elif container.duration:
+            self.duration = container.duration / av.time_base
+        self.count = stream.frames or None
+        if self.count is None and self.duration:
+            self.count = max(1, round(self.duration * self.rate))
+        self.interlaced = bool(frame.interlaced_frame)
+        if self.interlaced and not self.deinterlace:
+            self.remarks.append(
+                "it is interlaced: each frame is two half pictures; deinterlacing gives whole ones"
+            )
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing is kept open."""
+
+    def upright(self, planes: Tensor) -> Tensor:
+        """(..., H, W) as coded, turned as a player turns it."""
+        return torch.rot90(planes, self.rotation // 90, (-2, -1))
+
+    def coded(self, planes: Tensor) -> Tensor:
+        """(..., H, W) upright, turned back to how the film is coded."""
+        return torch.rot90(planes, -(self.rotation // 90), (-2, -1))
+
+    def frames(self, start: int = 0, pts: int | None = None) -> Iterator[FilmFrame]:
+        """Frames from the one numbered `start` on; the same ones as when counted from the first.
+
+        Args:
+            start: number of the first frame.
+            pts: that frame's, where it is known: it is then found without counting.
+
+        Raises:
+            FilmError: if the size changes in the middle.
+        """
+        with open_container(self.path, self.name) as container:
+            stream = picture_stream(container, self.name)
+            stream.thread_type = "AUTO"
+            number, last = 0, None
+            for frame in self._decoded(container, stream):
+                at = self._pts(frame, last)
+                last = at
+                if number >= start:
+                    yield FilmFrame(
+                        number=number,
+                        pts=at,
+                        duration=int(frame.duration or 0),
+                        time=at * self.time_base,
+                        y=self.reader.read(frame),
+                        frame=frame,
+                    )
+                number += 1
+
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in container.demux(stream):
+            yield from packet.decode()
+
+    def _pts(self, frame: VideoFrame, last: int | None) -> int:
+        """When a frame is shown: after the last one, whatever the file says."""
+        step = max(1, round(1 / self.rate / self.time_base))
+        at = frame.pts
+        if at is None:
+            return 0 if last is None else last + step
+        if frame.time_base is not None and frame.time_base != self.time_base:
+            at = round(at * frame.time_base / self.time_base)
+        return at if last is None or at > last else last + 1
+
+
+def _display_matrix(frame: VideoFrame) -> list[int] | None:
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return None if data is None else [int(v) for v in np.frombuffer(bytes(data), np.int32)]
