@@ -20,6 +20,7 @@ from deepcolor.metrics.difference import CIEDE2000, AbAuC, ciede2000
 from deepcolor.metrics.distribution import FID, HueInvariantFID
 from deepcolor.metrics.fidelity import LPIPS, PSNR, SSIM, AlexNetDistance, psnr
 from deepcolor.metrics.recognition import FrozenClassifier, Recognisability
+from deepcolor.metrics.temporal import ChromaFlicker, ColourDistributionConsistency
 
 __all__ = [
     "CIEDE2000",
@@ -31,6 +32,8 @@ __all__ = [
     "AbAuC",
     "AlexNetDistance",
     "BinAccuracy",
+    "ChromaFlicker",
+    "ColourDistributionConsistency",
     "Colourfulness",
     "ColourfulnessDelta",
     "FrozenClassifier",
