@@ -183,8 +183,8 @@ def test_a_frame_in_colour_gives_its_shot_its_colours(predictor, frames):
     red[..., 0] = 160
     ab = colours(run(pipeline(predictor, {0: red}), frames))
     assert ab[0][0].mean() > 50
-    assert ab[13][0].mean() > 30
-    assert ab[14][0].mean() < 30
+    assert ab[4][0].mean() > 30  # things have moved in that nobody has seen in colour
+    assert ab[14][0].mean() < 15
 
 
 def test_seconds_name_the_first_frame_at_or_after_them(predictor, frames):

@@ -19,7 +19,6 @@ from deepcolor.inference.painter import Painter
 from deepcolor.upsample import ChromaField
 from deepcolor.video.codecs import encoding_of
 from deepcolor.video.film import Film, FilmFrame
-from deepcolor.video.folders import FrameFolderWriter
 from deepcolor.video.guiding import FilmGuidance, Keyframes
 from deepcolor.video.joining import join
 from deepcolor.video.options import FilmOptions, FilmResult, FilmStoppedError, Tell
@@ -150,6 +149,8 @@ class FilmWork:
     def writer(self, path: Path) -> Any:
         """What writes frames, to a file or a folder, as the result is to be."""
         if self.into_frames:
+            from deepcolor.video.folders import FrameFolderWriter
+
             return FrameFolderWriter(path, self.film)
         how = self.how
         return VideoWriter(path, self.film, out=self.dst, codec=how.codec, quality=how.crf)
