@@ -1,6 +1,8 @@
 """How films are compressed, and what each container holds."""
 
+import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -57,7 +59,7 @@ CONTAINERS = {  # muxers of common suffixes; any other suffix that FFmpeg writes
 }  # fmt: skip
 CHOICE = ("h264", "vp9", "h265", "av1", "ffv1", "prores")  # the first that the container holds
 APPLE = ("mp4", "mov", "ipod", "3gp")  # containers in which Apple's players want H.265 as hvc1
-CHROMA_CODES = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
+CHROMA_CODES = {"left": 1, "center": 2, "topleft": 3, "top": 4}
 MATRIX_CODES = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}  # ITU-T H.273
 RATE_LIMIT = 65535  # of numerator and denominator, in what encoders write
 
@@ -95,11 +97,12 @@ def _muxers() -> dict[str, str]:
 @lru_cache(maxsize=64)
 def holds(container: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
     """Which of some codecs a container holds."""
-    import io
-
-    with av.open(io.BytesIO(), "w", format=container) as out:
-        able = out.supported_codecs
-    return tuple(codec for codec in codecs if CODECS[codec].encoder in able)
+    able = []
+    for codec in codecs:
+        with av.open(io.BytesIO(), "w", format=container) as out, suppress(ValueError):
+            out.add_stream(CODECS[codec].encoder)
+            able.append(codec)
+    return tuple(able)
 
 
 def encoding_of(codec: str | None, path: Path, film: "Film") -> str:
@@ -158,7 +161,7 @@ def _layouts(codec: str, layout: Layout) -> list[Layout]:
 
 
 def written_layout(codec: str, layout: Layout) -> Layout:
-    """The layout in which a film of one layout is written: luma the same, chroma as like as can be."""
+    """The layout in which a film of one layout is written: luma the same, chroma as like."""
     return _layouts(codec, layout)[0]
 
 

@@ -1,14 +1,26 @@
 """What of a film besides its pictures another container can hold."""
 
 import io
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from deepcolor.video.layouts import FilmError
 
-__all__ = ["add_copies"]
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+__all__ = ["Span", "Timed", "add_copies", "chapters_within", "copied", "move"]
+
+Span = tuple[Fraction, Fraction]
+"""From when to when, in seconds of the film that is copied from."""
+Timed = tuple[Fraction, int, "Packet[Any]"]
+"""When a packet is to be written, what decides between packets of one time, and the packet."""
 
 WHAT = {"audio": "sound", "subtitle": "subtitles", "attachment": "attached file"}
 
@@ -33,8 +45,8 @@ def add_copies(
     copies: dict[int, Stream] = {}
     remarks = []
     for stream in source.streams:
-        if stream.index == pictures:
-            continue
+        if stream.index == pictures or _is_timecode(stream):
+            continue  # muxers that know time codes write them anew, from the pictures' metadata
         if _fits(stream, target.format.name):
             copies[stream.index] = copy = target.add_stream_from_template(stream, opaque=True)
             copy.metadata.update(stream.metadata)
@@ -44,7 +56,7 @@ def add_copies(
                 f"{name}: its sound ({_called(stream)}) cannot lie in {target.format.name};"
                 " .mkv holds it"
             )
-        elif not _is_timecode(stream):  # muxers that know time codes write them anew
+        else:
             remarks.append(f"{_called(stream)} cannot lie in {target.format.name} and is left out")
     return copies, remarks
 
@@ -72,3 +84,73 @@ def _called(stream: Stream) -> str:
     if stream.disposition & Disposition.attached_pic:
         kind = "cover picture"
     return f"{kind} #{stream.index}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def copied(source: InputContainer, copies: dict[int, Stream], span: Span | None) -> Iterator[Timed]:
+    """The packets of all streams but the pictures.
+
+    Args:
+        source: the film that they are copied from.
+        copies: new streams by index of the old ones.
+        span: leave out what begins before or after, but subtitles that are still shown; None for
+            all.
+    """
+    wanted = [stream for stream in source.streams if stream.index in copies]
+    if not wanted:
+        return
+    time = Fraction(0)
+    for count, packet in enumerate(source.demux(wanted), start=1):
+        if packet.size == 0 and packet.pts is None:  # the end of a stream
+            continue
+        at = packet.pts if packet.dts is None else packet.dts
+        if at is not None:
+            time = at * packet.time_base
+        if span is None or _within(packet, time, span):
+            packet.stream = copies[packet.stream.index]
+            yield time, count, packet
+
+
+def _within(packet: "Packet[Any]", time: Fraction, span: Span) -> bool:
+    """Whether a packet is to be kept; one of subtitles is shortened to what is left of it."""
+    if packet.stream.disposition & Disposition.attached_pic:
+        return True
+    start, end = span
+    if packet.stream.type == "subtitle" and time < start:
+        over = time + (packet.duration or 0) * packet.time_base
+        if over > start:
+            packet.pts = packet.dts = -int(-start // packet.time_base)
+            packet.duration = int((over - start) / packet.time_base)
+            return True
+    return start <= time < end
+
+
+def move(packet: "Packet[Any]", span: Span | None) -> None:
+    """Let a packet's time count from the start of a span."""
+    if span is None:
+        return
+    if packet.stream.disposition & Disposition.attached_pic:
+        packet.pts = packet.dts = 0
+        return
+    late = round(span[0] / packet.time_base)
+    if packet.pts is not None:
+        packet.pts -= late
+    if packet.dts is not None:
+        packet.dts -= late
+
+
+def chapters_within(chapters: "list[Chapter]", span: Span | None) -> "list[Chapter]":
+    """Chapters, or what of them lies in a span, counted from its start."""
+    if span is None:
+        return chapters
+    kept = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1, 1000)
+        start, end = (
+            round((min(max(at * base, span[0]), span[1]) - span[0]) / base)
+            for at in (chapter["start"], chapter["end"])
+        )
+        if end > start:
+            moved = chapter.copy()
+            moved["start"], moved["end"] = start, end
+            kept.append(moved)
+    return kept

@@ -1,8 +1,10 @@
 """Films as sources of frames."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +13,7 @@ import av
 import numpy as np
 import torch
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
@@ -18,11 +21,12 @@ from torch import Tensor
 from deepcolor.files import shown
 from deepcolor.video.layouts import FilmError, Layout, Plane
 from deepcolor.video.luma import LumaReader
-from deepcolor.video.opening import open_container, picture_stream
+from deepcolor.video.opening import Weaver, open_container, picture_stream, sought
 
 __all__ = ["Film", "FilmFrame"]
 
-Index = tuple[list[int], list[int]]
+MOST_BROKEN = 10_000  # packets that cannot be decoded, in a film that is still gone on with
+LATE = 0.5  # seconds that a film may end before its header says so, unremarked
 
 
 @dataclass
@@ -73,18 +77,21 @@ class Film:
         self.path = Path(path)
         self.name = shown(path)
         self.deinterlace = deinterlace
+        self.has_streams = True  # that `join` copies
         self.remarks: list[str] = []
+        self.broken = 0  # packets that could not be decoded
         with open_container(self.path, self.name) as container:
             stream = picture_stream(container, self.name)
             self.time_base = Fraction(stream.time_base or Fraction(1, 1000))
             self.codec = stream.codec_context.name
-            frame = next(self._decoded(container, stream), None)
+            frame = next(self._decoded(container.demux(stream), stream), None)
             if frame is None:
                 raise FilmError(f"{self.name} holds no frame that can be decoded; is it cut short?")
             self._look_at(container, stream, frame)
+            self.broken = 0
 
     def _look_at(self, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> None:
-        self.reader = LumaReader(frame, self.codec, self.name)
+        self.reader = LumaReader(frame, stream, self.name)
         self.layout: Layout = self.reader.layout
         self.remarks += self.reader.remarks
         self.tags = (frame.color_primaries, frame.color_trc)
@@ -131,32 +138,118 @@ class Film:
 
         Args:
             start: number of the first frame.
-            pts: that frame's, where it is known: it is then found without counting.
+            pts: that frame's, where it is known: it is then found without reading what is before.
 
         Raises:
             FilmError: if the size changes in the middle.
         """
+        if start < 0:
+            raise ValueError(f"frames are numbered from 0, got {start}")
+        if start and pts is None:
+            index = self._index()
+            pts = index[start] if index is not None and start < len(index) else None
+        last: int | None = None
+        number = 0
         with open_container(self.path, self.name) as container:
             stream = picture_stream(container, self.name)
             stream.thread_type = "AUTO"
-            number, last = 0, None
-            for frame in self._decoded(container, stream):
-                at = self._pts(frame, last)
-                last = at
-                if number >= start:
-                    yield FilmFrame(
-                        number=number,
-                        pts=at,
-                        duration=int(frame.duration or 0),
-                        time=at * self.time_base,
-                        y=self.reader.read(frame),
-                        frame=frame,
-                    )
+            packets = None
+            if start and pts is not None:
+                packets = sought(container, stream, pts - int(self.deinterlace))
+            if packets is None:
+                if start:  # what was read is behind
+                    yield from self._counted(start)
+                    return
+                packets = container.demux(stream)
+            for frame in self._decoded(packets, stream):
+                last = self._pts(frame, last)
+                if start and pts is not None and number == 0:
+                    if last < pts:
+                        continue
+                    if last > pts:
+                        break
+                    number = start
+                yield self._frame(number, last, frame)
                 number += 1
+            else:
+                self._remark_the_end(stream, number, last)
+                return
+        yield from self._counted(start)
 
-    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-        for packet in container.demux(stream):
-            yield from packet.decode()
+    def _counted(self, start: int) -> Iterator[FilmFrame]:
+        """As `frames`, without seeking: for films whose times cannot be trusted."""
+        for frame in self.frames():
+            if frame.number >= start:
+                yield frame
+
+    def _frame(self, number: int, pts: int, frame: VideoFrame) -> FilmFrame:
+        return FilmFrame(
+            number=number,
+            pts=pts,
+            duration=int(frame.duration or 0),
+            time=pts * self.time_base,
+            y=self.reader.read(frame),
+            frame=frame,
+        )
+
+    def number_at(self, seconds: float) -> int:
+        """The number of the first frame so many seconds after the film's first, or later."""
+        index = self._index()
+        if index is None:
+            index = [frame.pts for frame in self.frames()]
+        wanted = index[0] + Fraction(seconds).limit_denominator(10**6) / self.time_base
+        return bisect_left(index, round(wanted))
+
+    @cache  # noqa: B019, as long as the film
+    def _index(self) -> list[int] | None:
+        """When each frame is shown, from the packets; None if these do not tell."""
+        if self.interlaced:  # perhaps two packets a frame
+            return None
+        with open_container(self.path, self.name) as container:
+            stream = picture_stream(container, self.name)
+            packets = [
+                (packet.pts, packet.is_corrupt)
+                for packet in container.demux(stream)
+                if packet.size and not packet.is_discard
+            ]
+        times = sorted({pts for pts, damaged in packets if pts is not None and not damaged})
+        return times if len(times) == len(packets) else None
+
+    def _decoded(
+        self, packets: Iterable["Packet[VideoStream]"], stream: VideoStream
+    ) -> Iterator[VideoFrame]:
+        """Frames of packets; what cannot be decoded is counted and left out."""
+        weave = Weaver(stream) if self.deinterlace else None
+        packets = iter(packets)
+        while True:
+            try:
+                packet = next(packets)
+                found = packet.decode()
+            except StopIteration:
+                break
+            except av.error.FFmpegError:
+                self.broken += 1
+                if self.broken > MOST_BROKEN:
+                    break
+                continue
+            for frame in found:
+                yield from weave.push(frame) if weave else (frame,)
+        if weave:
+            yield from weave.push(None)
+
+    def _remark_the_end(self, stream: VideoStream, count: int, last: int | None) -> None:
+        """Say if a film ends before it should."""
+        end = 0.0 if last is None else float((last - (stream.start_time or 0)) * self.time_base)
+        end += 1 / float(self.rate)
+        said = float((stream.duration or 0) * self.time_base)
+        if count < stream.frames - 1 or end < said - max(LATE, 2 / float(self.rate)) or self.broken:
+            whole = f", where its header says {said:.1f} s" if said else ""
+            remark = (
+                f"it is damaged or cut short: {count} frames can be decoded, up to"
+                f" {end:.1f} s{whole}"
+            )
+            if remark not in self.remarks:
+                self.remarks.append(remark)
 
     def _pts(self, frame: VideoFrame, last: int | None) -> int:
         """When a frame is shown: after the last one, whatever the file says."""
@@ -170,5 +263,5 @@ class Film:
 
 
 def _display_matrix(frame: VideoFrame) -> list[int] | None:
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else [int(v) for v in np.frombuffer(bytes(data), np.int32)]

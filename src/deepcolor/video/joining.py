@@ -1,36 +1,72 @@
 """Stretches and all other streams of a film into the finished one."""
 
 import heapq
+import io
+import os
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from itertools import chain
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
-from deepcolor.files import write_path_beside
-from deepcolor.video.codecs import APPLE, CODECS, configure, container_of, written_layout
-from deepcolor.video.copies import add_copies
+from deepcolor.files import shown, write_path_beside
+from deepcolor.video.codecs import (
+    APPLE,
+    CODECS,
+    configure,
+    container_of,
+    encoding_of,
+    written_layout,
+)
+from deepcolor.video.copies import Timed, add_copies, chapters_within, copied, move
 from deepcolor.video.film import Film
+from deepcolor.video.layouts import FilmError
 from deepcolor.video.opening import open_container, picture_stream
 from deepcolor.video.writing import GLOBAL_HEADER, Stretch
 
-__all__ = ["join"]
+__all__ = ["check", "join"]
 
-Timed = tuple[Fraction, int, "Packet[Any]"]
+
+def check(out: str | Path, film: Film, codec: str | None = None, quality: int | None = None) -> str:
+    """Refuse, before any work, what `VideoWriter` or `join` would refuse after it.
+
+    Returns:
+        The codec: a key of CODECS.
+
+    Raises:
+        ValueError, FilmError, OSError: as these.
+    """
+    out = Path(out)
+    name = encoding_of(codec, out, film)
+    if out.is_dir():
+        raise IsADirectoryError(f"{shown(out)} is a folder, not a file to write")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{shown(out.parent)}: no such folder to write {out.name} to")
+    if not os.access(out.parent, os.W_OK):
+        raise PermissionError(f"{shown(out.parent)}: not writable")
+    with (
+        _source(film) as source,
+        av.open(io.BytesIO(), "w", format=container_of(out)) as target,
+    ):
+        _add_streams(source, target, film, name, quality)
+        try:
+            target.start_encoding()
+        except (ValueError, av.error.FFmpegError) as error:
+            raise FilmError(
+                f"{shown(out)}: {out.suffix} cannot hold this film as {name} ({error})"
+            ) from error
+    return name
 
 
 def join(
-    stretches: Sequence[str | Path],
-    film: Film,
-    out: str | Path,
-    *,
-    start: float | None = None,
-    end: float | None = None,
+    stretches: Sequence[str | Path], film: Film, out: str | Path, *, cut: bool = False
 ) -> list[str]:
     """Write the finished film: the stretches' pictures, and all else that the film holds.
 
@@ -41,9 +77,8 @@ def join(
         stretches: written by `VideoWriter`, in order, all with the same settings.
         film: that they are of.
         out: the file to write.
-        start: seconds into the film at which the first frame of the stretches lies, if it is not
-            the film's first: everything is moved to begin there, and what is before is left out.
-        end: seconds into the film at which the rest is left out.
+        cut: keep of the rest only what is heard or read while the stretches' frames are shown, and
+            let the film begin with them.
 
     Returns:
         Remarks: what of the film could not be kept.
@@ -60,22 +95,17 @@ def join(
         raise ValueError("these stretches were written with different settings")
     out = Path(out)
     remarks: list[str] = []
-    write_path_beside(out, lambda path: _write(parts, film, path, out, (start, end), remarks))
+    write_path_beside(out, lambda path: remarks.extend(_write(parts, film, path, out, cut)))
     return remarks
 
 
-def _write(
-    parts: list[Stretch],
-    film: Film,
-    path: Path,
-    out: Path,
-    cut: tuple[float | None, float | None],
-    remarks: list[str],
-) -> None:
+def _write(parts: list[Stretch], film: Film, path: Path, out: Path, cut: bool) -> list[str]:
     container = container_of(out)
     options = {"movflags": "faststart", "movie_timescale": str(film.time_base.denominator)}
+    order = Order(parts, film)
+    span = order.span if cut else None
     with (
-        open_container(film.path, film.name) as source,
+        _source(film) as source,
         av.open(
             str(path),
             "w",
@@ -84,74 +114,91 @@ def _write(
             container_options=options if container in APPLE else {},
         ) as target,
     ):
-        pictures = picture_stream(source, film.name)
-        codec = parts[0].header["codec"]
-        new = _add_pictures(target, film, codec, parts[0], container)
-        new.metadata.update(pictures.metadata)
-        new.disposition = pictures.disposition
-        copies, left_out = add_copies(source, target, pictures.index, film.name)
-        remarks += left_out
-        target.metadata.update(source.metadata)
-        target.set_chapters(source.chapters())
-        shown = _pictures(parts, film, new, target)
-        for _, _, packet in heapq.merge(shown, _others(source, copies)):
+        header = parts[0].header
+        pictures, copies, remarks = _add_streams(
+            source, target, film, header["codec"], header["quality"]
+        )
+        if source is not None:
+            target.metadata.update(source.metadata)
+            target.set_chapters(chapters_within(source.chapters(), span))
+        within = not target.format.flags & GLOBAL_HEADER
+        head = bytes.fromhex(header["extradata"]) if within else b""
+        others = copied(source, copies, span) if source is not None else iter(())
+        packets = heapq.merge(order.packets(pictures, head), others)
+        for _, _, packet in packets:
+            move(packet, span)
             target.mux(packet)
+    return remarks
 
 
-def _add_pictures(
-    target: OutputContainer, film: Film, codec: str, part: Stretch, container: str
-) -> Stream:
-    stream = target.add_stream(CODECS[codec].encoder, rate=film.rate)
-    layout = written_layout(codec, film.layout)
-    configure(stream.codec_context, codec, film, layout, part.header["quality"])
-    stream.time_base = film.time_base
-    if codec == "h265" and container in APPLE:
-        stream.codec_context.codec_tag = "hvc1"
+def _source(film: Film) -> AbstractContextManager[InputContainer | None]:
+    return open_container(film.path, film.name) if film.has_streams else nullcontext()
+
+
+def _add_streams(
+    source: InputContainer | None,
+    target: OutputContainer,
+    film: Film,
+    codec: str,
+    quality: int | None,
+) -> tuple[Stream, dict[int, Stream], list[str]]:
+    new = target.add_stream(CODECS[codec].encoder, rate=film.rate)
+    context = cast(VideoCodecContext, new.codec_context)
+    configure(context, codec, film, written_layout(codec, film.layout), quality)
+    new.time_base = film.time_base
+    if codec == "h265" and target.format.name in APPLE:
+        context.codec_tag = "hvc1"
     if film.matrix is not None:
-        stream.set_display_matrix(film.matrix)
-    return stream
+        cast(VideoStream, new).set_display_matrix(film.matrix)
+    if source is None:
+        return new, {}, []
+    old = picture_stream(source, film.name)
+    for stream in source.streams.data:
+        new.metadata.update({k: v for k, v in stream.metadata.items() if k == "timecode"})
+    new.metadata.update(old.metadata)
+    new.disposition = old.disposition
+    return new, *add_copies(source, target, old.index, film.name)
 
 
-def _pictures(
-    parts: list[Stretch], film: Film, stream: Stream, target: OutputContainer
-) -> Iterator[Timed]:
-    """The stretches' packets, with times of decoding that never fall."""
-    order = [stored.pts for part in parts for stored in part.packets(data=False)]
-    rising = sorted(order)
-    ranks = {pts: rank for rank, pts in enumerate(rising)}
-    if len(ranks) < len(order):
-        raise ValueError("these stretches hold the same frames twice")
-    # A frame is decoded before it is shown: so many frames ahead.
-    ahead = max((place - ranks[pts] for place, pts in enumerate(order)), default=0)
-    step = min((b - a for a, b in zip(rising, rising[1:], strict=False)), default=1)
-    early = [rising[0] - step * (ahead - place) for place in range(ahead)]
-    within = not target.format.flags & GLOBAL_HEADER and film is not None
-    head = bytes.fromhex(parts[0].header["extradata"]) if within else b""
-    usual = max(1, round(1 / film.rate / film.time_base))
-    packets = chain.from_iterable(part.packets() for part in parts)
-    for dts, stored in zip(chain(early, rising), packets, strict=False):
-        packet: Packet[Any] = Packet(head + stored.data if stored.key else stored.data)
-        packet.stream = stream
-        packet.time_base = film.time_base
-        packet.pts, packet.dts = stored.pts, dts
-        rank = ranks[stored.pts] + 1
-        last = rank == len(rising)
-        packet.duration = (stored.duration or usual) if last else rising[rank] - stored.pts
-        packet.is_keyframe = stored.key
-        yield dts * film.time_base, 0, packet
+class Order:
+    """The stretches' packets, with times of decoding that never fall.
 
+    Args:
+        parts: the stretches.
+        film: that they are of.
 
-def _others(source: InputContainer, copies: dict[int, Stream]) -> Iterator[Timed]:
-    """The packets of all other streams."""
-    wanted = [stream for stream in source.streams if stream.index in copies]
-    if not wanted:
-        return
-    time = Fraction(0)
-    for count, packet in enumerate(source.demux(wanted), start=1):
-        if packet.size == 0 and packet.pts is None:  # the end of a stream
-            continue
-        at = packet.dts if packet.dts is not None else packet.pts
-        if at is not None:
-            time = at * packet.time_base
-        packet.stream = copies[packet.stream.index]
-        yield time, count, packet
+    Attributes:
+        span: when their first frame is shown, and until when their last, in seconds.
+    """
+
+    def __init__(self, parts: list[Stretch], film: Film) -> None:
+        self.parts, self.film = parts, film
+        stored = [(one.pts, one.duration) for part in parts for one in part.packets(data=False)]
+        if not stored:
+            raise ValueError("these stretches hold no frames")
+        self.rising = sorted(pts for pts, _ in stored)
+        self.ranks = {pts: rank for rank, pts in enumerate(self.rising)}
+        if len(self.ranks) < len(stored):
+            raise ValueError("these stretches hold the same frames twice")
+        last, duration = max(stored)
+        self.duration = duration or max(1, round(1 / film.rate / film.time_base))
+        self.span = (self.rising[0] * film.time_base, (last + self.duration) * film.time_base)
+        # Frames that are decoded before others that are shown earlier: so many are ahead.
+        self.ahead = max(place - self.ranks[pts] for place, (pts, _) in enumerate(stored))
+
+    def packets(self, stream: Stream, head: bytes) -> Iterator[Timed]:
+        """What to write: `head` goes before each key frame."""
+        step = min((b - a for a, b in pairwise(self.rising)), default=self.duration)
+        early = [self.rising[0] - step * (self.ahead - place) for place in range(self.ahead)]
+        stored = chain.from_iterable(part.packets() for part in self.parts)
+        for dts, one in zip(chain(early, self.rising), stored, strict=False):
+            packet: Packet[Any] = Packet(head + one.data if one.key else one.data)
+            packet.stream = stream
+            packet.time_base = self.film.time_base
+            packet.pts, packet.dts = one.pts, dts
+            after = self.ranks[one.pts] + 1
+            packet.duration = self.duration
+            if after < len(self.rising):
+                packet.duration = self.rising[after] - one.pts
+            packet.is_keyframe = one.key
+            yield dts * self.film.time_base, 0, packet

@@ -43,8 +43,6 @@ SITINGS = {  # where the first chroma sample lies in its block: across and down,
     "center": (0.5, 0.5),
     "topleft": (0.0, 0.0),
     "top": (0.5, 0.0),
-    "bottomleft": (0.0, 1.0),
-    "bottom": (0.5, 1.0),
 }
 
 

@@ -1,10 +1,13 @@
 """Luma out of decoded frames, and what layout they have."""
 
+import io
 import re
-from typing import Any
+from contextlib import suppress
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from deepcolor.video.layouts import FilmError, Layout, Plane, format_name
 from deepcolor.video.planes import luma_of_grey
@@ -26,6 +29,14 @@ HD_WIDTH, HD_HEIGHT = (
 FULL_GREYS = ("ffv1", "rawvideo", "png", "tiff", "huffyuv", "ffvhuff", "utvideo", "jpeg2000")
 CENTRED = ("mjpeg", "mpeg1video", "jpeg2000")  # chroma between luma samples, if nothing is said
 DEEP_RGB = 10  # bits of luma made of R'G'B' of over 8
+# Matroska's ChromaSitingHorz and ChromaSitingVert, of one byte each (RFC 9559): 1 on a luma sample.
+SITING = re.compile(rb"\x55\xb7\x81([\x01\x02])\x55\xb8\x81([\x01\x02])", re.DOTALL)
+SITING_NAMES = {
+    (b"\1", b"\2"): "left",
+    (b"\2", b"\2"): "center",
+    (b"\1", b"\1"): "topleft",
+    (b"\2", b"\1"): "top",
+}
 PLANAR = re.compile(r"yuv[aj]?\d+p(\d+le)?|gray(\d+le)?")
 
 
@@ -34,7 +45,7 @@ class LumaReader:
 
     Args:
         frame: the first one.
-        codec: FFmpeg's name of what the film is compressed with.
+        stream: that it is from.
         name: of the film, for messages.
 
     Attributes:
@@ -45,8 +56,8 @@ class LumaReader:
         FilmError: for one whose numbers are not understood.
     """
 
-    def __init__(self, frame: VideoFrame, codec: str, name: str) -> None:
-        self.name = name
+    def __init__(self, frame: VideoFrame, stream: VideoStream, name: str) -> None:
+        self.name, codec = name, stream.codec_context.name
         self.format = frame.format.name
         self.size = (frame.width, frame.height)
         self.remarks: list[str] = []
@@ -73,7 +84,7 @@ class LumaReader:
             depth=depth,
             across=across,
             down=down,
-            siting=_siting(frame, codec),
+            siting=_siting(stream, codec),
             full_range=full,
             matrix=self._matrix(frame),
             primaries=PRIMARY_NAMES.get(frame.color_primaries, "bt709"),
@@ -148,14 +159,26 @@ class LumaReader:
         return luma_of_grey(self.layout, np.asarray(grey))
 
 
-def _plane(frame: VideoFrame, index: int, dtype: Any) -> Plane:
+def _plane(frame: VideoFrame, index: int, dtype: type[np.uint8] | type[np.uint16]) -> Plane:
     """A view of a plane of a frame: (H, W)."""
     plane = frame.planes[index]
-    rows = np.frombuffer(plane, dtype=np.uint8)[: plane.height * abs(plane.line_size)]
+    rows: Plane = np.frombuffer(memoryview(plane), dtype=np.uint8)[
+        : plane.height * abs(plane.line_size)
+    ]
     rows = rows.reshape(plane.height, -1).view(dtype)[:, : plane.width]
     return rows if plane.line_size > 0 else rows[::-1]
 
 
-def _siting(frame: VideoFrame, codec: str) -> str:
-    """Where the chroma samples lie, if the film does not say."""
+def _siting(stream: VideoStream, codec: str) -> str:
+    """Where the chroma samples lie: what PyAV does not say, but a header that FFmpeg writes."""
+    header = io.BytesIO()
+    with (
+        suppress(ValueError, av.error.FFmpegError),
+        av.open(header, "w", format="matroska") as trial,
+    ):
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+        said = SITING.search(header.getvalue())
+        if said:
+            return SITING_NAMES[said.group(1), said.group(2)]
     return "center" if codec in CENTRED else "left"

@@ -1,16 +1,24 @@
 """Opening films that somebody else named."""
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import av
+import av.filter
 from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from deepcolor.opening import NoFileError, open_file
 from deepcolor.video.layouts import FilmError
 
-__all__ = ["open_container", "picture_stream"]
+__all__ = ["Weaver", "open_container", "picture_stream", "sought"]
+
+STEP = 1.0  # seconds that a search for a key frame goes back at first
+TRIES = 12  # each twice as far back
 
 # Formats that lead to other files or addresses, or read text as pictures.
 REFUSED = {
@@ -49,7 +57,7 @@ def open_container(path: Path, name: str) -> InputContainer:
     except (av.error.FFmpegError, ValueError) as error:
         raise FilmError(
             f"{name} is no film that FFmpeg reads, or is damaged or cut short at its beginning"
-            f" ({error.strerror or error})"
+            f" ({getattr(error, 'strerror', None) or error})"
         ) from error
     if container.format.name.endswith(PICTURES):
         container.close()
@@ -76,3 +84,57 @@ def picture_stream(container: InputContainer, name: str) -> VideoStream:
     if streams[0].codec_context is None:
         raise FilmError(f"{name} is compressed in a way that FFmpeg cannot decode")
     return streams[0]
+
+
+def sought(
+    container: InputContainer, stream: VideoStream, pts: int
+) -> "Iterator[Packet[VideoStream]] | None":
+    """Packets from a key frame on that is shown at a time or before it; None if none is found.
+
+    Frames that are decoded from there are right from the time of the key frame on: those that are
+    decoded after it and shown before it lean on what was left out.
+    """
+    at = pts
+    for back in range(TRIES):
+        try:
+            container.seek(at, stream=stream)
+        except (av.error.FFmpegError, OverflowError):
+            return None
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.is_keyframe and packet.pts is not None:
+                if packet.pts <= pts:
+                    return chain((packet,), packets)
+                break
+            if packet.pts is not None and packet.pts > pts:
+                break
+        at = pts - round(STEP * 2**back / (stream.time_base or 1))
+    return None
+
+
+class Weaver:
+    """Whole frames out of interlaced ones, as many as came.
+
+    Args:
+        stream: that they are of.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        self.graph = av.filter.Graph()
+        nodes = (
+            self.graph.add_buffer(template=stream),
+            self.graph.add("bwdif", "mode=send_frame:deint=all"),
+            self.graph.add("buffersink"),
+        )
+        self.graph.link_nodes(*nodes)
+        self.graph.configure()
+
+    def push(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
+        """Take a frame, or the end; give those that are ready."""
+        self.graph.vpush(frame)
+        while True:
+            try:
+                woven = self.graph.vpull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            yield woven

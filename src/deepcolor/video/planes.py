@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepcolor.upsample import ChromaField
     from deepcolor.video.layouts import Layout
 
-__all__ = ["chroma", "luminance", "luma_of_grey", "shrunk"]
+__all__ = ["chroma", "levels", "luma_of_grey", "luminance", "shrunk"]
 
 Plane = NDArray[Any]
 
@@ -64,8 +64,13 @@ def luminance(layout: "Layout", y: Plane) -> Tensor:
 
 def shrunk(layout: "Layout", y: Plane, size: tuple[int, int]) -> Tensor:
     """As `Layout.shrunk`, in the very way that pictures are reduced."""
-    levels = torch.from_numpy(_level_table(layout)[y])
-    return shrink(levels[None], size, levels.device)
+    grey = torch.from_numpy(levels(layout, y))
+    return shrink(grey[None], size, grey.device)
+
+
+def levels(layout: "Layout", y: Plane) -> NDArray[np.uint16]:
+    """The sRGB level, of 65535, of the grey of each sample: (H, W)."""
+    return _level_table(layout)[y]
 
 
 def luma_of_grey(layout: "Layout", grey: NDArray[Any]) -> Plane:
@@ -211,7 +216,7 @@ def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Pla
 
 
 def _reduced(solve: _Solver, grey: Tensor, f_y: Tensor, slope: Tensor, shares: Tensor) -> Tensor:
-    """Offsets of colours that R'G'B' cannot show: of the same hue, with as much chroma as it can."""
+    """Offsets of colours that R'G'B' cannot show: of the same hue, with less chroma."""
     kept = torch.ones_like(grey)
     for step in range(REDUCTIONS + 1):
         offsets = solve(grey, f_y, slope, shares * kept)

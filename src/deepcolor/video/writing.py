@@ -102,7 +102,7 @@ class VideoWriter:
 
     def _luma(self, frame: FilmFrame) -> Plane:
         if self.deeper:
-            return np.asarray(frame.y.astype(self.layout.dtype) << self.deeper)
+            return np.left_shift(frame.y, self.deeper, dtype=self.layout.dtype)
         return frame.y
 
     def write(self, frame: FilmFrame, u: Plane, v: Plane) -> None:
@@ -146,7 +146,7 @@ class VideoWriter:
             self.file.close()
 
 
-GLOBAL_HEADER = int(av.format.Flags.global_header.value)
+GLOBAL_HEADER: int = av.format.Flags.global_header.value
 
 
 @dataclass(frozen=True)
@@ -197,5 +197,5 @@ class Stretch:
 
 def _fill(frame: VideoFrame, index: int, samples: Plane) -> None:
     plane = frame.planes[index]
-    rows = np.frombuffer(plane, dtype=samples.dtype).reshape(plane.height, -1)
+    rows = np.frombuffer(memoryview(plane), dtype=samples.dtype).reshape(plane.height, -1)
     rows[:, : plane.width] = samples
