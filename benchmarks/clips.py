@@ -54,10 +54,10 @@ class Kind:
 
 KINDS = {
     "static": Kind(things=2),
-    "static, old film": Kind(things=2, jitter=0.05, grain=3),
+    "static, old film": Kind(things=2, jitter=0.05, grain=2),
     "pan": Kind(pan=3, zoom=0.002, things=1),
     "handheld": Kind(shake=2, things=2),
-    "handheld, old film": Kind(shake=2, things=2, jitter=0.05, grain=3),
+    "handheld, old film": Kind(shake=2, things=2, jitter=0.05, grain=2),
 }
 
 
@@ -94,7 +94,9 @@ class _Layer:
             return np.ones(places.shape[:-1], bool)
         away = places - np.array(self.centre)
         angle = np.arctan2(away[..., 1], away[..., 0]) / (2 * np.pi) % 1 * len(self.outline)
-        radius = np.interp(angle, np.arange(len(self.outline) + 1), [*self.outline, self.outline[0]])
+        radius = np.interp(
+            angle, np.arange(len(self.outline) + 1), [*self.outline, self.outline[0]]
+        )
         return np.hypot(away[..., 0], away[..., 1]) <= radius
 
 
@@ -120,9 +122,11 @@ def _smooth(random: np.random.Generator, frames: int, every: int = 6) -> NDArray
     at = np.arange(frames) / every + 1
     left = np.floor(at).astype(int)
     t = at - left
-    return knots[left] * (1 - t) ** 2 / 2 + knots[left + 1] * (0.5 + t * (1 - t)) + knots[
-        left + 2
-    ] * t**2 / 2
+    return (
+        knots[left] * (1 - t) ** 2 / 2
+        + knots[left + 1] * (0.5 + t * (1 - t))
+        + knots[left + 2] * t**2 / 2
+    )
 
 
 def make_clip(
@@ -140,7 +144,9 @@ def make_clip(
     """
     random = np.random.default_rng(seed)
     layers = [_background(stills[0], kind, random, frames, size)]
-    layers += [_thing(still, layers[0], random, frames, size) for still in stills[1:][: kind.things]]
+    layers += [
+        _thing(still, layers[0], random, frames, size) for still in stills[1:][: kind.things]
+    ]
     rgb, flow, seen = [], [], []
     for t in range(frames):
         rgb.append(_rendered(layers, t, size))

@@ -119,5 +119,5 @@ def test_cdc_is_the_mean_over_clips_and_leaves_out_steps_that_are_too_long():
 
 @pytest.mark.parametrize("given", [("lab",), ("rgb", ()), ("rgb", (0,))])
 def test_cdc_refuses_what_it_cannot_count(given):
-    with pytest.raises(ValueError, match="must be|is of"):
+    with pytest.raises(ValueError, match=r"must be|is of"):
         ColourDistributionConsistency(*given)

@@ -155,4 +155,5 @@ def _divergence(one: Tensor, other: Tensor) -> Tensor:
     """Jensen-Shannon divergence of (..., levels) distributions, in nats."""
     middle = torch.special.entr((one + other) / 2).sum(-1)
     apart = (torch.special.entr(one).sum(-1) + torch.special.entr(other).sum(-1)) / 2
-    return (middle - apart).clamp(min=0)
+    divergence: Tensor = (middle - apart).clamp(min=0)
+    return divergence

@@ -21,7 +21,7 @@ __all__ = ["CutFinder"]
 SIDE = 110  # pixels, of a square as large as what is looked at
 GRID = 28  # squares a side, of a square grid
 BLANK = 2.5  # L; pictures of less contrast show nothing: black, white, fades that are over
-NEW = 0.85  # how new a frame must be to begin a shot; pairs of photographs are 1.3, and 0.98 at 1 %
+NEW = 0.78  # how new a frame must be to begin a shot; pairs of photographs have 0.86 to 1.8
 UNLIKE = 0.5  # weight of how unlike the light is along the motion
 CUSTOM = 0.35  # how much the newness of the frames before adds to what is asked
 SLOW = 0.2  # weight of the newest frame in what is customary
@@ -33,8 +33,9 @@ class CutFinder:
 
     Example:
         >>> finder = CutFinder()
-        >>> [finder.push(torch.rand(1, 96, 128) * 100) for _ in range(2)]
-        [True, True]
+        >>> frame = torch.rand(1, 96, 128) * 100
+        >>> [finder.push(frame), finder.push(frame)]
+        [True, False]
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class CutFinder:
             luminance: (1, H, W) L in [0, 100], of any size from that of the network up.
 
         Returns:
-            Whether the frame begins a shot; the first does.
+            Whether the frame begins a shot; the first does, and blank ones never do after it.
 
         Raises:
             ValueError: for another shape.
@@ -61,9 +62,7 @@ class CutFinder:
         first, self._began = not self._began, True
         if float(picture.std()) < BLANK:
             return first
-        if self._seen and self._seen[-1].shape != picture.shape:
-            self._seen = []
-        cut = not self._seen or not self._continues(picture)
+        cut = bool(self._seen) and not self._continues(picture)
         if cut:
             self._custom = 0.0
         self._seen = [*self._seen, picture][-REMEMBERED:]
@@ -88,6 +87,8 @@ class CutFinder:
     def _continues(self, picture: Array) -> bool:
         """Whether the frames before explain a picture."""
         for number, before in enumerate(reversed(self._seen)):
+            if before.shape != picture.shape:
+                return False
             new = self._newness(before, picture)
             if new < NEW + CUSTOM * self._custom:
                 if number == 0:

@@ -15,6 +15,9 @@ from deepcolor.video.flow import Array, Motion, MotionFinder, carried
 __all__ = ["Steadier"]
 
 LONGEST = 256.0  # frames that steady=1 takes the mean of
+ODDS = 5.0  # CIELAB units that past and future may differ by, or
+UNUSUAL = 3.0  # times the median difference, if that is more, before one of them loses weight
+SIDES = 3.0  # how soon a frame that is nearer to one of them takes its side
 STATE = 1  # version of what `state` gives
 
 
@@ -169,7 +172,9 @@ class Steadier:
             how = carried(np.dstack([self._weight, self._holds]), frame.motion.back)
             trust = frame.motion.back_trust
             weight = np.clip(how[..., 0], 0, self._most) * trust
-            holds = np.clip(how[..., 1], 0, 1) * trust
+            # halves of trust do not wear commands away
+            holds = np.clip(how[..., 1], 0, 1) * np.minimum(1, 2 * trust)
+        weight, weight_to_come = _at_odds(frame.ab, mean, weight, to_come, weight_to_come)
         past = weight[..., None]
         future = weight_to_come[..., None]
         steadied = (past * mean + frame.ab + future * to_come) / (past + 1 + future)
@@ -195,6 +200,30 @@ class Steadier:
             mean = both[..., :2]
             weight = np.clip(both[..., 2], 0, self._most) * frame.motion.ahead_trust
         return mean, weight
+
+
+def _at_odds(
+    now: Array, past: Array, weight: Array, future: Array, weight_to_come: Array
+) -> tuple[Array, Array]:
+    """Weights of past and future where they are at odds: what the frame itself is unlike loses."""
+    both = (weight > 0) & (weight_to_come > 0)
+    odds = _distance(past, future)
+    usual = float(np.median(odds[both])) if both.any() else 0.0
+    over = np.maximum(np.float32(0), odds / np.float32(max(ODDS, UNUSUAL * usual)) - np.float32(1))
+    agree = np.exp(-np.square(over))
+    agree[~both] = 1
+    here, there = _distance(now, past), _distance(now, future)
+    share = here / np.maximum(here + there, np.float32(1e-6))
+    share = np.clip(SIDES * (share - np.float32(0.5)) + np.float32(0.5), 0, 1)
+    return weight * (agree + (1 - agree) * (1 - share)), weight_to_come * (
+        agree + (1 - agree) * share
+    )
+
+
+def _distance(one: Array, other: Array) -> Array:
+    across = one - other
+    length: Array = np.hypot(across[..., 0], across[..., 1])
+    return length
 
 
 def _array(tensor: Tensor) -> Array:
