@@ -1,5 +1,6 @@
 """The stages of a film: in order, in bounded memory, ending cleanly; and what each frame is told."""
 
+import math
 import threading
 import time
 from contextlib import closing
@@ -106,13 +107,13 @@ def view(frame, size):
 
 def pipeline(predictor, guidance=None, steady=0.5, stretch=None) -> Pipeline:
     options = Options(size=64, borders=False)
-    keyframes = Keyframes(guidance, predictor.model, FULL, steady)
+    keyframes = Keyframes(guidance, predictor.model, FULL, steady, lambda s: math.ceil(s * 25))
     return Pipeline(predictor, options, FULL, view, keyframes, steady, stretch)
 
 
 def run(line, frames, start=None):
     first = start.paint if start else 0
-    numbered = ((n, n / 25, f) for n, f in enumerate(frames) if n >= first)
+    numbered = ((n, f) for n, f in enumerate(frames) if n >= first)
     with film_threads() as pool, closing(line.run(numbered, pool, start)) as items:
         return list(items)
 
@@ -220,7 +221,7 @@ def test_places_hold_by_steadying_and_all_else_until_the_cut(lite):
     model = type("Told", (), {"check_kinds": staticmethod(Guidance.of)})()
     said = Statistics(saturation=torch.full((1, 1), 0.5))
     frames = Keyframes({1: said, 3: hints(9, 9)}, model, FULL, 0.5)
-    told = [frames.next(n, None, n in (0, 5)) for n in range(7)]
+    told = [frames.next(n, n in (0, 5)) for n in range(7)]
     kinds = [sorted(one.guidance.kinds) for one in told]
     both = ["hints", "statistics"]
     held = ["statistics"]

@@ -162,8 +162,6 @@ def colorize_frames(
         quality=quality, size=size, temperature=temperature, saturation=saturation, borders=False
     )
     FilmOptions(steady=steady)
-    if isinstance(guidance, dict) and any(isinstance(key, float) for key in guidance):
-        raise ValueError("frames have no seconds: name them by number, such as {0: ...}")
     if not isinstance(frames, Iterable):
         raise TypeError(f"frames must be iterable, got {type(frames).__name__}")
     return _coloured(frames, _predictor(model, device), options, guidance, steady, max_pixels)
@@ -196,8 +194,8 @@ def _coloured(
     keyframes = Keyframes(guidance, predictor.model, full, steady)
     pipeline = Pipeline(predictor, options, full, view, keyframes, steady)
 
-    def numbered() -> Iterator[tuple[int, None, images.Picture]]:
-        yield 0, None, first
+    def numbered() -> Iterator[tuple[int, images.Picture]]:
+        yield 0, first
         for number, picture in enumerate(pictures, 1):
             if picture.pixels.shape[-2:] != full:
                 height, width = picture.pixels.shape[-2:]
@@ -205,7 +203,7 @@ def _coloured(
                     f"frame {number}, {picture.name}, is {width} x {height}, those before"
                     f" {full[1]} x {full[0]}: frames of a film have one size"
                 )
-            yield number, None, picture
+            yield number, picture
 
     with (
         film_threads() as pool,

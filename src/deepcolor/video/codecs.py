@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import torch
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
@@ -185,6 +186,9 @@ def configure(
                 f" {encoding.default} is our choice"
             )
         options[encoding.quality] = str(chosen)
+    if codec == "h264" and "AVX512" in torch.backends.cpu.get_cpu_capability():
+        # x264's code for AVX-512 gives other bytes from run to run (its macroblock tree)
+        options["x264-params"] = "asm=avx2"
     options["chroma_sample_location"] = str(CHROMA_CODES[layout.siting])
     context.width, context.height = layout.width, layout.height
     context.pix_fmt = layout.pixel_format

@@ -1,7 +1,7 @@
 """What a person says of a film: for all of it, or for single frames, holding until their cut."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
@@ -47,29 +47,40 @@ class Keyframes:
         model: refuses kinds that it does not take.
         full: height and width of the frames as they are shown.
         steady: of the film, which carries on what is said of places.
+        number_at: the frame at some seconds; None where frames have no times.
 
     Raises:
         TypeError, ValueError: for what cannot be used, before any work.
     """
 
     def __init__(
-        self, given: FilmGuidance, model: Colorizer, full: tuple[int, int], steady: float
+        self,
+        given: FilmGuidance,
+        model: Colorizer,
+        full: tuple[int, int],
+        steady: float,
+        number_at: Callable[[float], int] | None = None,
     ) -> None:
         single = isinstance(given, Mapping)
         self.whole = Guidance() if single else Guidance.of(given)  # type: ignore[arg-type]
-        keys: list[tuple[float, bool, Guidance | Tensor]] = []
+        keys: list[tuple[int, str, Guidance | Tensor]] = []
         for key, said in given.items() if isinstance(given, Mapping) else ():
             if isinstance(key, bool) or not isinstance(key, Real) or not key >= 0:
                 raise ValueError(
                     f"guidance for frame {key!r}: frames are named by number (a whole number from"
                     " 0) or by second (a float)"
                 )
-            keys.append((float(key), not isinstance(key, Integral), _read(said, key, full)))
-        self.keys = sorted(keys, key=lambda one: one[:2])
+            number, name = int(key), f"frame {key}"
+            if not isinstance(key, Integral):
+                if number_at is None:
+                    raise ValueError("these frames have no seconds: name them by number")
+                number, name = number_at(float(key)), f"{key:g} s"
+            keys.append((number, name, _read(said, key, full)))
+        self.keys = sorted(keys, key=lambda one: one[0])
         self.used = [False] * len(self.keys)
         self.held: int | None = None  # the key whose palette, reference or statistics hold
         self.base = self.whole  # what holds for frames of which nothing is said
-        self.begun = False
+        self.first: int | None = None  # number of the first frame
         for what in [self.whole, *(said for _, _, said in self.keys if isinstance(said, Guidance))]:
             model.check_kinds(what)
             what.check_values()
@@ -80,26 +91,24 @@ class Keyframes:
                 " which is 0; give steady= above 0, or guidance for the whole film"
             )
 
-    def next(self, number: int, time: float | None, cut: bool) -> Said:
+    def next(self, number: int, cut: bool) -> Said:
         """What holds for the next frame.
 
         Args:
             number: of the frame in its film.
-            time: in seconds; None where frames have no times.
             cut: whether it begins a shot.
         """
         if cut:
             self._hold(None)
+        if self.first is None:
+            self.first = number
         now = None
-        for i, (key, in_seconds, _) in enumerate(self.keys):
-            at = (time if in_seconds else number) if not self.used[i] else None
-            if at is None or at < key:
+        for i, (key, _, _) in enumerate(self.keys):
+            if self.used[i] or number < key:
                 continue
-            self.used[i] = True
             # what is said of frames before the first that is coloured says nothing
-            if self.begun or at - key < (0.05 if in_seconds else 1):
-                now = i
-        self.begun = True
+            if key >= self.first:
+                self.used[i], now = True, i
         base = self.base
         if now is None:
             return Said(base)
@@ -112,29 +121,29 @@ class Keyframes:
 
     def unused(self) -> list[str]:
         """Names of the frames that never came."""
-        return [
-            f"{key:g} s" if in_seconds else f"frame {key:g}"
-            for (key, in_seconds, _), used in zip(self.keys, self.used, strict=True)
-            if not used
-        ]
+        return [name for (_, name, _), used in zip(self.keys, self.used, strict=True) if not used]
 
     def state(self) -> dict[str, Tensor]:
         """What was used and holds."""
         held = -1 if self.held is None else self.held
-        return {"used": torch.tensor(self.used, dtype=torch.bool), "held": torch.tensor(held)}
+        first = -1 if self.first is None else self.first
+        return {
+            "used": torch.tensor(self.used, dtype=torch.bool), "held": torch.tensor(held),
+            "first": torch.tensor(first),
+        }  # fmt: skip
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from a state."""
         self.used = [bool(one) for one in state["used"]]
         held = int(state["held"])
         self._hold(None if held < 0 else held)
-        self.begun = True
+        self.first = int(state["first"])
 
     def digest(self) -> str:
         """Tells what is said from what else could be."""
         found = hashlib.sha256()
-        for key, in_seconds, said in [(-1.0, False, self.whole), *self.keys]:
-            found.update(f"{key!r} {in_seconds}".encode())
+        for number, _, said in [(-1, "", self.whole), *self.keys]:
+            found.update(str(number).encode())
             for name, tensor in _tensors(said):
                 found.update(f"{name} {tuple(tensor.shape)}".encode())
                 found.update(tensor.float().contiguous().cpu().numpy().tobytes())

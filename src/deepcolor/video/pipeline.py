@@ -109,14 +109,14 @@ class Pipeline:
 
     def run(
         self,
-        frames: Iterable[tuple[int, float | None, Any]],
+        frames: Iterable[tuple[int, Any]],
         pool: ThreadPoolExecutor,
         start: Snapshot | None = None,
     ) -> Generator[Coloured | Snapshot, None, None]:
         """Colour frames.
 
         Args:
-            frames: number, seconds and the frame itself, of position `start.paint` and after.
+            frames: number and the frame itself, of position `start.paint` and after.
             pool: of `film_threads`.
             start: where to go on; the beginning when None.
 
@@ -137,7 +137,7 @@ class Pipeline:
 
     def one(self, frame: Any) -> Coloured:
         """Colour a single frame by itself, with what was said of the whole film."""
-        shown = self._look(Shown(0, 0, None, frame), 0)
+        shown = self._look(Shown(0, 0, frame), 0)
         self.memory = self._first_memory() if self.remembers else None
         answer = self._predict_alike([shown], [True], Said(self.keyframes.whole))[0]
         return Coloured(frame, answer.ab, answer.luminance)
@@ -147,7 +147,7 @@ class Pipeline:
             return shown
         with torch.inference_mode():
             views = {size: self.view(shown.frame, size) for size in self.sizes}
-        return Shown(shown.position, shown.number, shown.time, shown.frame, views)
+        return Shown(shown.position, shown.number, shown.frame, views)
 
     def _batches(self, seen: Iterable[Shown], begin: Snapshot) -> Generator[_Batch, None, None]:
         finder = CutFinder()
@@ -163,7 +163,7 @@ class Pipeline:
                 cut = finder.push(shown.views[self.sizes[0]])
                 batch.frames.append(shown)
                 batch.cuts.append(cut)
-                batch.said.append(self.keyframes.next(shown.number, shown.time, cut))
+                batch.said.append(self.keyframes.next(shown.number, cut))
                 after = shown.position + 1
                 if after % self.batch == 0:
                     if self.stretch is not None and after % self.stretch == 0:
@@ -295,11 +295,11 @@ class Pipeline:
 
 
 def _numbered(
-    frames: Iterable[tuple[int, float | None, Any]], first: int
+    frames: Iterable[tuple[int, Any]], first: int
 ) -> Generator[Shown, None, None]:
     try:
-        for position, (number, time, frame) in enumerate(frames, first):
-            yield Shown(position, number, time, frame)
+        for position, (number, frame) in enumerate(frames, first):
+            yield Shown(position, number, frame)
     finally:
         if isinstance(frames, Generator):
             frames.close()

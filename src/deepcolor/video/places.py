@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 HEAD = 1 << 20  # bytes of a source that are looked at
-FRAME = re.compile(r"\d+\.png")
+FRAME = re.compile(r".*\d.*\.png", re.IGNORECASE)
 
 
 def is_frame_folder(place: Path) -> bool:

@@ -19,14 +19,12 @@ class Shown:
     Attributes:
         position: in the run, from 0.
         number: in the film.
-        time: in seconds; None where there are no times.
         frame: what it is painted from.
         views: luminance (1, h, w) at the sizes that the network sees; none if it is known already.
     """
 
     position: int
     number: int
-    time: float | None
     frame: Any
     views: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 

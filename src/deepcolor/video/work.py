@@ -1,6 +1,5 @@
 """One film from its source to its place, stretch by stretch."""
 
-import math
 import shutil
 import threading
 import time as clock
@@ -17,10 +16,10 @@ from deepcolor.files import shown
 from deepcolor.inference.options import Options
 from deepcolor.inference.painter import Painter
 from deepcolor.upsample import ChromaField
-from deepcolor.video.codecs import encoding_of
 from deepcolor.video.film import Film, FilmFrame
+from deepcolor.video.folders import FrameFolderWriter, film_of
 from deepcolor.video.guiding import FilmGuidance, Keyframes
-from deepcolor.video.joining import join
+from deepcolor.video.joining import check, join
 from deepcolor.video.options import FilmOptions, FilmResult, FilmStoppedError, Tell
 from deepcolor.video.pipeline import Pipeline, film_threads
 from deepcolor.video.places import check_place, check_space, fingerprint, is_frame_folder, weights_digest
@@ -37,7 +36,7 @@ FRAMES = "frames"  # within the folder of parts
 LEAST_BITS = {"ffv1": 3.0, "frames": 3.0}
 LEAST_LOSSY = 0.02
 
-Planes = Callable[[FilmFrame, ChromaField], tuple[Any, Any]]
+Planes = Callable[[FilmFrame, ChromaField], tuple[Any, ...]]
 
 
 class FilmWork:
@@ -65,20 +64,23 @@ class FilmWork:
         guidance: FilmGuidance = None,
     ) -> None:
         self.how, self.dst = how, dst
-        self.film = Film(src, deinterlace=how.deinterlace)
+        self.film = film_of(src, deinterlace=how.deinterlace)
         self.into_frames = is_frame_folder(dst)
         if dst.resolve() == src.resolve():
             raise ValueError(f"{shown(dst)} is the film itself; choose another output")
         check_place(dst)
         if not self.into_frames:
-            encoding_of(how.codec, dst, self.film)  # refuses what cannot be written
+            check(dst, self.film, how.codec, how.crf)
         self.full = shown_size(self.film)
-        self.keyframes = Keyframes(guidance, painter.model, self.full, how.steady)
+        self.keyframes = Keyframes(
+            guidance, painter.model, self.full, how.steady, self.film.number_at
+        )
         self.pipeline = Pipeline(
             painter, options, self.full, self.view, self.keyframes, how.steady, how.stretch
         )
         self.edges = options.work.edges
         self.first = 0 if how.start is None else self.film.number_at(how.start)
+        self.last = None if how.end is None else self.film.number_at(how.end)
         self.order = self._order(src, painter, options)
 
     def run(
@@ -134,10 +136,7 @@ class FilmWork:
         """How many frames are to be written, about."""
         if self.film.count is None:
             return None
-        rate = float(self.film.rate) if self.film.rate else 0.0
-        last = self.film.count
-        if self.how.end is not None and rate:
-            last = min(last, math.ceil(self.how.end * rate))
+        last = self.film.count if self.last is None else min(self.film.count, self.last)
         return max(1, -(-(last - self.first) // self.how.every))
 
     def view(self, frame: FilmFrame, size: tuple[int, int]) -> Tensor:
@@ -149,8 +148,6 @@ class FilmWork:
     def writer(self, path: Path) -> Any:
         """What writes frames, to a file or a folder, as the result is to be."""
         if self.into_frames:
-            from deepcolor.video.folders import FrameFolderWriter
-
             return FrameFolderWriter(path, self.film)
         how = self.how
         return VideoWriter(path, self.film, out=self.dst, codec=how.codec, quality=how.crf)
@@ -166,8 +163,8 @@ class FilmWork:
 
     def frames(
         self, position: int = 0, pts: int | None = None
-    ) -> Generator[tuple[int, float, FilmFrame], None, None]:
-        """The frames to colour, from a position on: number, seconds, frame.
+    ) -> Generator[tuple[int, FilmFrame], None, None]:
+        """The frames to colour, from a position on, with their numbers.
 
         Args:
             position: in the run.
@@ -177,10 +174,10 @@ class FilmWork:
         frames = self.film.frames(first, pts)
         try:
             for frame in frames:
-                if self.how.end is not None and frame.time >= self.how.end:
+                if self.last is not None and frame.number >= self.last:
                     return
                 if (frame.number - first) % self.how.every == 0:
-                    yield frame.number, float(frame.time), frame
+                    yield frame.number, frame
         finally:
             if isinstance(frames, Generator):
                 frames.close()
@@ -228,8 +225,8 @@ class FilmWork:
                     shutil.rmtree(self.dst)  # `check_place` has seen that it holds frames only
                 ready.rename(self.dst)
             return []
-        start, end = self.how.start, self.how.end
-        return join(parts.files(progress), self.film, self.dst, start=start, end=end)
+        part = self.how.start is not None or self.how.end is not None
+        return join(parts.files(progress), self.film, self.dst, cut=part)
 
     def _check_space(self, parts: Parts) -> None:
         kind = "frames" if self.into_frames else str(self.how.codec)
@@ -275,11 +272,11 @@ class _Stretch:
     def __enter__(self) -> "_Stretch":
         return self
 
-    def write(self, frame: FilmFrame, u: Any, v: Any) -> None:
+    def write(self, frame: FilmFrame, *planes: Any) -> None:
         """Add a frame."""
         if self.writer is None:
             self.writer = self.work.writer(self.path)
-        self.writer.write(frame, u, v)
+        self.writer.write(frame, *planes)
         self.empty = False
 
     def finish(self, progress: Progress, snapshot: Snapshot, count: int) -> Progress:
