@@ -113,6 +113,8 @@ class Parts:
                 self._sweep(progress.stretches)
             yield progress
         finally:
+            if not state.exists() and self.folder.is_dir():  # nothing was finished in it
+                self.remove()
             lock.release()
 
     def unfinished(self, suffix: str) -> Path:
@@ -151,12 +153,7 @@ class Parts:
     def remove(self) -> None:
         """Remove all of it: the film is finished."""
         (self.folder / STATE).unlink(missing_ok=True)  # first: without it the rest is nothing
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def remove_if_empty(self) -> None:
-        """Remove the folder where nothing was finished in it."""
-        if self.folder.is_dir() and not (self.folder / STATE).exists():
-            self.remove()
+        shutil.rmtree(self.folder, ignore_errors=True)  # `begun` has seen that it is ours
 
     def _read(self, state: Path) -> Progress | None:
         """How far the run was, or None if nothing was finished."""

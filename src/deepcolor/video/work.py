@@ -112,7 +112,7 @@ class FilmWork:
                 left_out = self._finish(parts, progress)
                 parts.remove()
         except OSError as error:
-            if error.errno not in FULL or error.filename == str(self.dst.parent):
+            if error.errno not in FULL or error.filename == str(parts.folder):
                 raise
             raise OSError(
                 error.errno,
@@ -120,8 +120,6 @@ class FilmWork:
                 " make room, and --resume goes on with it",
                 str(self.dst),
             ) from error
-        finally:
-            parts.remove_if_empty()
         seconds = clock.perf_counter() - begun
         remarks = list(dict.fromkeys([*progress.remarks, *self.film.remarks, *left_out]))
         unused = self.keyframes.unused() if progress.frames > before else []
