@@ -8,9 +8,9 @@ along the truth. In films it is measured along OpenCV's optical flow (DIS, prese
 resolution, places hidden by its way there and back left out): an estimate, and of the same family
 as what the steadier uses. Each mode colours the same luminance at the network's working size; the
 colours are enlarged to it as `colorize` does. Figures: mean |ab change| along motion (CIELAB
-units), how many times lower than frame by frame, the truth's own; CDC as published, and of ab
-alone; raw AuC against the true colours, in percent; milliseconds a frame of steadying, beside the
-network's. Writes video.json and video.md.
+units), and how many times lower than frame by frame; CDC as published, and of ab alone; raw AuC
+against the true colours, in percent; milliseconds a frame of steadying with its search for cuts, or
+of the network. The true colours have a row of their own. Writes video.json and video.md.
 """
 
 import argparse

@@ -269,3 +269,18 @@ def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="one size"):
         steadier.push(texture(48, 64), chroma, False)
     steadier.push(texture(48, 64), chroma, True)  # another shot may have another size
+
+
+def test_a_command_does_not_pass_to_a_thing_that_covers_what_it_was_for():
+    film = texture(*SIZE).expand(16, -1, -1, -1).clone()
+    film[8:, :, 24:72, 32:96] = texture(48, 64, seed=7)
+    keep = torch.zeros(16, 1, *GRID)
+    keep[0] = 1
+    fresh = torch.zeros(16, 2, *GRID)
+    fresh[0] = 50
+    out = steadied(film, fresh, keep=keep)
+    assert float((out[7] - 50).abs().max()) < 1e-3
+    covered = torch.zeros(GRID, dtype=torch.bool)
+    covered[7:17, 9:23] = True
+    assert float(out[8:, :, covered].mean()) < 12
+    assert float(out[8:, :, :4].mean()) > 45  # what still stands keeps it

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "carried", "shrunk"]
+__all__ = ["Motion", "MotionFinder", "around", "carried", "shrunk"]
 
 Array = NDArray[np.float32]
 
@@ -146,6 +146,12 @@ def shrunk(picture: Array, grid: tuple[int, int]) -> Array:
     """Means over the squares of a grid: (H, W) or (H, W, C) -> (h, w) or (h, w, C)."""
     small: Array = _cv2().resize(picture, grid[::-1], interpolation=_cv2().INTER_AREA)
     return small
+
+
+def around(trust: Array) -> Array:
+    """Mean over the 5 x 5 squares around each: (h, w) -> (h, w)."""
+    mean: Array = _cv2().blur(trust, (5, 5), borderType=_cv2().BORDER_REPLICATE)
+    return mean
 
 
 def _answer(

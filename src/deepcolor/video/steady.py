@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcolor.video.flow import Array, Motion, MotionFinder, carried
+from deepcolor.video.flow import Array, Motion, MotionFinder, around, carried
 
 __all__ = ["Steadier"]
 
@@ -172,8 +172,10 @@ class Steadier:
             how = carried(np.dstack([self._weight, self._holds]), frame.motion.back)
             trust = frame.motion.back_trust
             weight = np.clip(how[..., 0], 0, self._most) * trust
-            # halves of trust do not wear commands away
-            holds = np.clip(how[..., 1], 0, 1) * np.minimum(1, 2 * trust)
+            # Halves of trust do not wear commands away; but squares that are trusted alone among
+            # strangers, which are as light by chance, do not keep them.
+            company = np.clip(4 * around(trust) - 1, 0, 1)
+            holds = np.clip(how[..., 1], 0, 1) * np.minimum(1, 2 * trust) * company
         weight, weight_to_come = _at_odds(frame.ab, mean, weight, to_come, weight_to_come)
         past = weight[..., None]
         future = weight_to_come[..., None]
