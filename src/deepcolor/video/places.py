@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from deepcolor.files import shown
+from deepcolor.listing import RESULT
 from deepcolor.models import Colorizer
 
 __all__ = [
@@ -25,7 +26,7 @@ FRAME = re.compile(r".*\d.*\.png", re.IGNORECASE)
 
 def is_frame_folder(place: Path) -> bool:
     """Whether a place to write to is a folder of numbered frames: one without a suffix, or there."""
-    return not place.suffix or place.is_dir()
+    return place.suffix in ("", RESULT) or place.is_dir()
 
 
 def check_place(place: Path) -> None:

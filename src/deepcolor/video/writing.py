@@ -111,8 +111,8 @@ class VideoWriter:
         Raises:
             OSError: if the file cannot be written: a full disk.
         """
-        picture: VideoFrame = frame.frame
-        if picture.format.name == self.layout.pixel_format:
+        picture: Any = frame.frame  # a folder of pictures has no VideoFrames
+        if isinstance(picture, VideoFrame) and picture.format.name == self.layout.pixel_format:
             picture.make_writable()
         else:
             picture = VideoFrame(self.layout.width, self.layout.height, self.layout.pixel_format)
