@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def looped(clip: Path, frames: int, size: tuple[int, int] | None, out: Path) -> 
         stream = target.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "18"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number, frame in enumerate(islice(cycle(few + few[::-1]), frames)):
-            frame.pts, frame.time_base, frame.pict_type = number, stream.time_base, 0
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, 25), 0
             target.mux(stream.encode(frame))
         target.mux(stream.encode())
     return out

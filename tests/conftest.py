@@ -79,7 +79,12 @@ def make_clip():
         ]
         with av.open(str(path), "w") as out:
             video = out.add_stream("libx264", rate=rate)
-            video.width, video.height, video.pix_fmt, video.gop_size = size[1], size[0], "yuv420p", 12
+            video.width, video.height, video.pix_fmt, video.gop_size = (
+                size[1],
+                size[0],
+                "yuv420p",
+                12,
+            )
             sound = out.add_stream("aac", rate=8000, layout="mono") if tone else None
             for number in range(frames):
                 shot = shots[sum(number >= cut for cut in cuts)]

@@ -125,9 +125,7 @@ def test_guidance_that_no_frame_met_is_remarked_on(film, predictor, tmp_path):
         ({"start": 99.0}, ValueError, "no frame lies between"),
     ],
 )
-def test_what_cannot_be_is_refused_before_any_work(
-    film, predictor, tmp_path, options, kind, says
-):
+def test_what_cannot_be_is_refused_before_any_work(film, predictor, tmp_path, options, kind, says):
     with pytest.raises(kind, match=says):
         deepcolor.colorize_video(film, tmp_path / "new.mp4", predictor, **options)
     assert not any(tmp_path.iterdir())
@@ -187,14 +185,18 @@ def test_frames_keep_their_lightness_and_gain_colour(predictor):
     frames = drifting()
     for grey, rgb in zip(frames, deepcolor.colorize_frames(frames, predictor), strict=True):
         lab = rgb_to_lab(torch.tensor(rgb / 255.0).permute(2, 0, 1)[None].float())
-        plain = rgb_to_lab(torch.tensor(np.dstack([grey] * 3) / 255.0).permute(2, 0, 1)[None].float())
+        plain = rgb_to_lab(
+            torch.tensor(np.dstack([grey] * 3) / 255.0).permute(2, 0, 1)[None].float()
+        )
         assert float((lab - plain)[:, 0].abs().max()) < 1.0  # the 8 bits of the colours
         assert float(lab[:, 1:].abs().mean()) > 1
 
 
 def test_unsteadied_frames_are_what_colorize_gives(predictor):
     frames = drifting(6)
-    for grey, rgb in zip(frames, deepcolor.colorize_frames(frames, predictor, steady=0), strict=True):
+    for grey, rgb in zip(
+        frames, deepcolor.colorize_frames(frames, predictor, steady=0), strict=True
+    ):
         alone = predictor(grey, borders=False).astype(int)
         assert np.abs(rgb - alone).max() <= 1  # batches round otherwise
 

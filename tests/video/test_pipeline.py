@@ -5,6 +5,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -57,9 +58,9 @@ def test_what_a_stage_raises_is_raised_at_the_end_of_the_line(where):
         return number
 
     found = []
-    with film_threads() as pool, pytest.raises(KeyError, match="torn"):
+    with film_threads() as pool, pytest.raises(KeyError, match="torn"):  # noqa: PT012
         for item in ahead(mapped(source(), work, pool, 2), 2):
-            found.append(item)  # noqa: PERF402
+            found.append(item)
     assert found[0] == 1
     assert not threads()
 
@@ -139,8 +140,7 @@ def test_steadying_holds_colours_between_frames_and_not_across_cuts(predictor, f
     rough = colours(run(pipeline(predictor, steady=0.0), frames))
     calm = colours(run(pipeline(predictor, steady=0.8), frames))
     steps = [
-        torch.stack([(b - a).abs().mean() for a, b in zip(ab[:13], ab[1:14], strict=True)])
-        for ab in (rough, calm)
+        torch.stack([(b - a).abs().mean() for a, b in pairwise(ab[:14])]) for ab in (rough, calm)
     ]
     assert steps[1].mean() < steps[0].mean()
     # the first of a shot looks only forward: nothing of the shot before is in it

@@ -70,14 +70,14 @@ def whole(film, predictor, tmp_path_factory) -> bytes:
     return dst.read_bytes()
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Ends a run somewhere."""
 
 
 def broken_at(frame):
     def tell(done, total):
         if done == frame:
-            raise Broken
+            raise BrokenError
 
     return tell
 
@@ -90,9 +90,7 @@ def test_a_process_that_was_killed_goes_on_to_the_same_bytes(film, predictor, wh
     dst = tmp_path / "new.mp4"
     command = [sys.executable, "-c", RUN, str(film), str(dst), "no", "0.03"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:
             if int(line) >= 45:
                 process.kill()
@@ -109,7 +107,7 @@ def test_a_process_that_was_killed_goes_on_to_the_same_bytes(film, predictor, wh
 @pytest.mark.parametrize("frame", [0, 1, 9, 40, FRAMES])
 def test_what_was_finished_is_kept_wherever_a_run_breaks(film, predictor, whole, tmp_path, frame):
     dst = tmp_path / "new.mp4"
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(film, dst, predictor).run(tell=broken_at(frame))
     assert not dst.exists()
     assert not any(t.name.startswith("deepcolor-f") for t in threading.enumerate())
@@ -135,14 +133,14 @@ def test_it_may_break_between_any_two_steps(film, predictor, whole, tmp_path, mo
                 return before(*arguments, **named)
             if step in ("finish", "join"):
                 before(*arguments, **named)  # killed just after, elsewhere just before
-            raise Broken
+            raise BrokenError
 
         return broken
 
     with monkeypatch.context() as patch:
         home = module if step == "join" else stretches.Parts
         patch.setattr(home, step, breaking(getattr(home, step)))
-        with pytest.raises(Broken):
+        with pytest.raises(BrokenError):
             work(film, dst, predictor).run()
     result = work(film, dst, predictor).run(resume=True)
     assert result.frames == FRAMES
@@ -165,7 +163,7 @@ def test_a_run_that_is_told_to_stop_keeps_what_is_finished(film, predictor, whol
 
 def test_parts_of_a_run_are_not_passed_over_in_silence(film, predictor, whole, tmp_path):
     dst = tmp_path / "new.mp4"
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(film, dst, predictor).run(tell=broken_at(30))
     with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
         work(film, dst, predictor).run()
@@ -188,7 +186,7 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_another_order_is_refused_in_words(film, predictor, tmp_path, name):
     dst, (how, options) = tmp_path / "new.mp4", CHANGES[name]
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(film, dst, predictor).run(tell=broken_at(20))
     with pytest.raises(ValueError, match=rf"begun otherwise: {name} .*, now .*--overwrite"):
         work(film, dst, predictor, options, **how).run(resume=True)
@@ -198,7 +196,7 @@ def test_another_order_is_refused_in_words(film, predictor, tmp_path, name):
 def test_another_film_or_model_of_the_same_name_is_refused(film, predictor, tmp_path, make_clip):
     src, dst = tmp_path / "old.mp4", tmp_path / "new.mp4"
     src.write_bytes(film.read_bytes())
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(src, dst, predictor).run(tell=broken_at(20))
     os.utime(src, (1, 1))
     with pytest.raises(ValueError, match="source's time"):
@@ -210,7 +208,7 @@ def test_another_film_or_model_of_the_same_name_is_refused(film, predictor, tmp_
 
 def test_a_damaged_state_is_said_to_be_one(film, predictor, tmp_path):
     dst = tmp_path / "new.mp4"
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(film, dst, predictor).run(tell=broken_at(20))
     (parts_of(dst) / "state.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"cannot be read.*--overwrite"):
@@ -233,9 +231,9 @@ def test_two_processes_do_not_work_on_one_film(film, predictor, tmp_path):
         if done == 9:
             with pytest.raises(OSError, match="another process"):
                 work(film, dst, predictor).run(resume=True)
-            raise Broken
+            raise BrokenError
 
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         work(film, dst, predictor).run(tell=second)
 
 

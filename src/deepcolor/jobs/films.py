@@ -192,9 +192,7 @@ def colour_films(
             try:
                 task.target.parent.mkdir(parents=True, exist_ok=True)
                 work = FilmWork(task.film, task.target, predictor, options, how)
-                outcome.result = work.run(
-                    resume=resume, overwrite=overwrite, tell=told, stop=stop
-                )
+                outcome.result = work.run(resume=resume, overwrite=overwrite, tell=told, stop=stop)
             except FilmStoppedError:
                 outcome.stopped = True
             except Exception as error:  # a bad film must not stop the rest, whatever it breaks
@@ -240,9 +238,7 @@ def _suffix_for(film: Path) -> str:
     return film.suffix
 
 
-def _without_clashes(
-    tasks: list[FilmTask], problems: list[tuple[str, str]]
-) -> list[FilmTask]:
+def _without_clashes(tasks: list[FilmTask], problems: list[tuple[str, str]]) -> list[FilmTask]:
     films = {os.path.realpath(task.film) for task in tasks}
     counts = Counter(os.path.realpath(task.target) for task in tasks)
     kept = []

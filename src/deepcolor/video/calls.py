@@ -1,6 +1,5 @@
 """One call for one film, and one for frames from anywhere."""
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from os import PathLike

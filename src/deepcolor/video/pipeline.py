@@ -39,12 +39,15 @@ BATCH = {"cpu": 4}  # frames the network sees at once; more take memory, and sav
 BATCH_ELSEWHERE = 16
 COMMANDED = 8.0  # CIELAB units by which guidance must move a colour to command it
 
+
 @dataclass
 class _Batch:
     frames: list[Shown]
     cuts: list[bool]
     said: list[Said]
-    end: dict[str, Tensor] | None = None  # state of what is before the network, where a stretch ends
+    end: dict[str, Tensor] | None = (
+        None  # state of what is before the network, where a stretch ends
+    )
 
 
 @dataclass
@@ -232,9 +235,7 @@ class Pipeline:
                     grid = (ab.shape[-2], ab.shape[-1])
                     keep = torch.maximum(keep, said.guidance.hints.resized(grid).mask)
             keeps = [None] * len(frames) if keep is None else list(keep)
-        return [
-            _Answer(*one) for one in zip(frames, cuts, ab, luminance, keeps, strict=True)
-        ]
+        return [_Answer(*one) for one in zip(frames, cuts, ab, luminance, keeps, strict=True)]
 
     def _predict(
         self, frames: list[Shown], guidance: Guidance, memory: tuple[Any, ...] | None
@@ -294,9 +295,7 @@ class Pipeline:
                 answers.close()
 
 
-def _numbered(
-    frames: Iterable[tuple[int, Any]], first: int
-) -> Generator[Shown, None, None]:
+def _numbered(frames: Iterable[tuple[int, Any]], first: int) -> Generator[Shown, None, None]:
     try:
         for position, (number, frame) in enumerate(frames, first):
             yield Shown(position, number, frame)

@@ -36,7 +36,9 @@ def check_place(place: Path) -> None:
         OSError: for a folder that is missing or not writable, or holds what is no frame.
     """
     if not place.parent.is_dir():
-        raise FileNotFoundError(f"{shown(place.parent)}: no such folder to write {shown(place.name)} to")
+        raise FileNotFoundError(
+            f"{shown(place.parent)}: no such folder to write {shown(place.name)} to"
+        )
     if not os.access(place.parent, os.W_OK):
         raise PermissionError(f"{shown(place.parent)}: not writable")
     if place.is_dir():

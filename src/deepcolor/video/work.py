@@ -3,9 +3,9 @@
 import shutil
 import threading
 import time as clock
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ from deepcolor.video.guiding import FilmGuidance, Keyframes
 from deepcolor.video.joining import check, join
 from deepcolor.video.options import FilmOptions, FilmResult, FilmStoppedError, Tell
 from deepcolor.video.pipeline import Pipeline, film_threads
-from deepcolor.video.places import check_place, check_space, fingerprint, is_frame_folder, weights_digest
+from deepcolor.video.places import (
+    check_place,
+    check_space,
+    fingerprint,
+    is_frame_folder,
+    weights_digest,
+)
 from deepcolor.video.snapshots import Coloured, Snapshot
 from deepcolor.video.stretches import FULL, Parts, Progress
 from deepcolor.video.threads import mapped
@@ -286,9 +292,7 @@ class _Stretch:
             stretches = (*stretches, self.parts.finish(self.number, self.path))
             self.number, self.empty = self.number + 1, True
         pts = getattr(snapshot.frame, "pts", None)
-        progress = replace(
-            progress, snapshot=snapshot, stretches=stretches, frames=count, pts=pts
-        )
+        progress = replace(progress, snapshot=snapshot, stretches=stretches, frames=count, pts=pts)
         self.parts.save(progress)
         return progress
 
