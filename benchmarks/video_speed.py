@@ -116,7 +116,6 @@ def parts(film: Path, folder: Path, predictor: Predictor, steady: float) -> dict
         writer.close()
 
     taken["encode"] = share * seconds(encode)
-    del frames, planes, shown, views
     taken["whole"] = seconds(lambda: work.run(overwrite=True))
     return {name: value / count for name, value in taken.items()}
 

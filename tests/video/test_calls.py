@@ -221,7 +221,7 @@ def test_no_frames_are_no_frames(predictor):
 
 
 def test_frames_of_two_sizes_are_refused(predictor):
-    with pytest.raises(deepcolor.ImageError, match="frame 2, .* is 30 x 40, those before 64 x 48"):
+    with pytest.raises(deepcolor.ImageError, match=r"frame 2, .* is 30 x 40, those before 64 x 48"):
         list(deepcolor.colorize_frames([*drifting(2), np.zeros((40, 30), np.uint8)], predictor))
 
 

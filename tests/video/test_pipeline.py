@@ -1,4 +1,4 @@
-"""The stages of a film: in order, in bounded memory, ending cleanly; and what each frame is told."""
+"""The stages of a film: in order, in bounded memory, ending cleanly; what each frame is told."""
 
 import math
 import threading

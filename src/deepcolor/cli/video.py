@@ -76,7 +76,7 @@ def video(
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with what an earlier run finished; skip what is done."),
+        typer.Option("--resume", help="Go on with what an earlier run finished."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results, and what is left of other runs.")
@@ -353,7 +353,7 @@ class FilmReport:
     def _json(self, name: str, target: str | None, status: str, **rest: Any) -> None:
         if not self.as_json:
             return
-        record = {
+        record: dict[str, Any] = {
             "input": name, "output": target, "status": status, "frames": None, "seconds": None,
             "fps": None, "remarks": [], "device": None, "error": None,
         }  # fmt: skip

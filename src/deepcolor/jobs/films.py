@@ -50,7 +50,7 @@ def is_film(path: Path) -> bool:
 
 
 def films_in(folder: Path, recursive: bool = False) -> list[Path]:
-    """The films in a folder, by their suffixes, sorted; results of films that lie there are none."""
+    """The films in a folder, by their suffixes, sorted; results of others are none."""
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))

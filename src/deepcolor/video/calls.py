@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -112,9 +112,8 @@ def colorize_video(
         raise ImportError(f"colouring films {needs('video')}") from error
     source, place = Path(src), Path(dst)
     work = FilmWork(source, place, _predictor(model, device), options, how, guidance)
-    if not callable(progress):
-        progress = _bar() if progress else None
-    return work.run(resume=resume, overwrite=overwrite, tell=progress)
+    tell = progress if callable(progress) else _bar() if progress else None
+    return work.run(resume=resume, overwrite=overwrite, tell=tell)
 
 
 def colorize_frames(
@@ -179,6 +178,7 @@ def _coloured(
     if first is None:
         return
     full = (first.pixels.shape[-2], first.pixels.shape[-1])
+    quality = cast(QualityName, options.quality)
     cpu = torch.device("cpu")
 
     def view(picture: images.Picture, small: tuple[int, int]) -> torch.Tensor:
@@ -188,7 +188,7 @@ def _coloured(
         prediction = ChromaPrediction(
             model="", luminance=one.luminance[None], chroma=one.ab[None], picture_size=full
         )
-        return predictor.paint(one.frame, prediction, borders=False, quality=options.quality)
+        return predictor.paint(one.frame, prediction, borders=False, quality=quality)
 
     keyframes = Keyframes(guidance, predictor.model, full, steady)
     pipeline = Pipeline(predictor, options, full, view, keyframes, steady)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -176,7 +176,7 @@ def repeated(guidance: Guidance, count: int) -> Guidance:
 def _read(said: Any, key: object, full: tuple[int, int]) -> Guidance | Tensor:
     """Guidance in full; or (2, h, w) ab of a picture of the frame in colour."""
     if isinstance(said, (Guidance, *Kind.__args__)):
-        return Guidance.of(said)
+        return Guidance.of(cast("Guidance | Kind", said))
     picture = images.read_colours(said)
     size = (picture.pixels.shape[-2], picture.pixels.shape[-1])
     if len(picture.pixels) != 1 or not same_framing(size, full):

@@ -1,5 +1,6 @@
-"""Frames in, frames with their colours out: looked at, predicted in batches and steadied, side by
-side, in memory that does not grow with the film.
+"""Frames in, frames with their colours out, in memory that does not grow with the film.
+
+They are looked at, predicted in batches and steadied, side by side.
 
 Batches lie at multiples of their size in the run, so that a run that is resumed asks the network
 the same batches, and each thread has torch to itself, so that the number of cores changes no bit.
@@ -45,9 +46,7 @@ class _Batch:
     frames: list[Shown]
     cuts: list[bool]
     said: list[Said]
-    end: dict[str, Tensor] | None = (
-        None  # state of what is before the network, where a stretch ends
-    )
+    end: dict[str, Tensor] | None = None  # of what is before the network, where a stretch ends
 
 
 @dataclass

@@ -25,7 +25,7 @@ FRAME = re.compile(r".*\d.*\.png", re.IGNORECASE)
 
 
 def is_frame_folder(place: Path) -> bool:
-    """Whether a place to write to is a folder of numbered frames: one without a suffix, or there."""
+    """Whether a place to write to is a folder of frames: one without a suffix, or there."""
     return place.suffix in ("", RESULT) or place.is_dir()
 
 
@@ -69,9 +69,9 @@ def fingerprint(source: Path) -> dict[str, str]:
     """
     found = hashlib.sha256()
     if source.is_dir():
-        for file in sorted(source.iterdir()):
-            state = file.stat()
-            found.update(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+        for entry in sorted(source.iterdir()):
+            state = entry.stat()
+            found.update(f"{entry.name} {state.st_size} {state.st_mtime_ns}\n".encode())
         return {"source": str(source.resolve()), "source's files": found.hexdigest()[:16]}
     state = source.stat()
     with source.open("rb") as file:

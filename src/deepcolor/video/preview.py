@@ -46,8 +46,10 @@ def preview_film(
     Args:
         src: as of `FilmWork`.
         sheet: the picture to write; its suffix says the format.
-        painter, options, how, guidance: as of `FilmWork`. Frames are steadied with those around
-            them, unless steady is 0.
+        painter: as of `FilmWork`.
+        options: as of `FilmWork`.
+        how: as of `FilmWork`; frames are steadied with those around them, unless steady is 0.
+        guidance: as of `FilmWork`.
         frames: how many, evenly over the film or what of it is asked for.
     """
     images.writable(sheet)

@@ -38,7 +38,7 @@ def _filled(like: Any, tensors: dict[str, Tensor], name: str) -> Any:
         with torch.inference_mode():
             return tensors[name].to(like.device, like.dtype)
     filled = {key: _filled(part, tensors, f"{name}.{key}") for key, part in _parts(like)}
-    if is_dataclass(like):
+    if is_dataclass(like) and not isinstance(like, type):
         return type(like)(**filled)
     if isinstance(like, (tuple, list)):
         return type(like)(filled.values())
@@ -46,7 +46,7 @@ def _filled(like: Any, tensors: dict[str, Tensor], name: str) -> Any:
 
 
 def _parts(memory: Any) -> list[tuple[str, Any]]:
-    if is_dataclass(memory):
+    if is_dataclass(memory) and not isinstance(memory, type):
         return [(one.name, getattr(memory, one.name)) for one in fields(memory)]
     if isinstance(memory, (tuple, list)):
         return [(str(number), part) for number, part in enumerate(memory)]

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Progress:
         pts: of the next frame to be painted, where it is known: it is found faster by it.
     """
 
-    snapshot: Snapshot = Snapshot()
+    snapshot: Snapshot = field(default_factory=Snapshot)
     stretches: tuple[str, ...] = ()
     frames: int = 0
     done: bool = False
@@ -85,8 +85,8 @@ class Parts:
             raise FileExistsError(f"{shown(self.folder)} is in the way of what is unfinished")
         if there and any(self.folder.iterdir()) and not (self.folder / LOCK).exists():
             raise FileExistsError(
-                f"{shown(self.folder)} is not deepcolor's: it needs that name for what is unfinished;"
-                " rename that folder, or choose another output"
+                f"{shown(self.folder)} is not deepcolor's: it needs that name for what is"
+                " unfinished; rename that folder, or choose another output"
             )
         if not (resume and there) and _is_there(self.out) and not overwrite:
             raise FileExistsError(f"{shown(self.out)} is there already; --overwrite replaces it")
@@ -101,8 +101,8 @@ class Parts:
         try:
             if state.exists() and not resume and not overwrite:
                 raise FileExistsError(
-                    f"{shown(self.folder)} holds what a run finished that did not end; --resume goes"
-                    " on with it, --overwrite begins anew"
+                    f"{shown(self.folder)} holds what a run finished that did not end; --resume"
+                    " goes on with it, --overwrite begins anew"
                 )
             progress = self._read(state) if resume else None
             if progress is None:
@@ -160,7 +160,7 @@ class Parts:
         if not state.is_file():
             return None
         try:
-            with safetensors.safe_open(str(state), "pt") as file:  # type: ignore[no-untyped-call]
+            with safetensors.safe_open(str(state), "pt") as file:
                 rest = json.loads(file.metadata()["deepcolor"])
                 tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
             progress = Progress(
@@ -180,8 +180,8 @@ class Parts:
         ]
         if changed:
             raise ValueError(
-                f"{shown(self.folder)} was begun otherwise: {'; '.join(changed)}. Ask for the same to"
-                " go on with it; --overwrite without --resume begins anew"
+                f"{shown(self.folder)} was begun otherwise: {'; '.join(changed)}. Ask for the same"
+                " to go on with it; --overwrite without --resume begins anew"
             )
         return progress
 
