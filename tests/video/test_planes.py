@@ -27,13 +27,12 @@ def shown(layout: Layout, y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.nda
         luma = (y - 16.0 * scale) / (219 * scale)
         cb, cr = ((p - 128.0 * scale) / (224 * scale) for p in (u, v))
     r, b = luma + 2 * (1 - red) * cr, luma + 2 * (1 - blue) * cb
-    b, r = luma + 2 * (1 - blue) * cb, luma + 2 * (1 - red) * cr
     return np.stack([r, (luma - red * r - blue * b) / (1 - red - blue), b], axis=-1)
 
 
 def even(ab: tuple[float, float], size: tuple[int, int]) -> ChromaField:
     """A field of one colour."""
-    plane = torch.tensor(ab).view(2, 1, 1).expand(2, 4, 4).contiguous()
+    plane = torch.tensor(ab, dtype=torch.float32).view(2, 1, 1).expand(2, 4, 4).contiguous()
     return ChromaField(plane, torch.full((1, 4, 4), 50.0), size)
 
 
@@ -61,14 +60,14 @@ def test_the_colour_shown_has_the_hue_and_chroma_asked(matrix, full_range, depth
     lab = skimage.color.rgb2lab(rgb.clip(0, 1))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     # where R'G'B' has room; of 8 bits a step of chroma is about 0.7 in CIELAB
-    inside = (rgb.min(-1) > 2 * step) & (rgb.max(-1) < 1 - 2 * step)
-    assert inside.mean() > 0.3
+    inside = (rgb.min(-1) > 0.03) & (rgb.max(-1) < 0.97)
+    assert inside.mean() > 0.25
     assert np.abs(lab[inside][:, 1:] - asked).max() < (1.6 if depth == 8 else 0.7)
     assert chroma.max() < 30 + 1.6
     # elsewhere too it is the hue asked, where there is enough chroma to tell
     turned = np.degrees(np.arctan2(lab[..., 2], lab[..., 1])) - hue
     turned = np.abs((turned + 180) % 360 - 180)
-    assert turned[(chroma > 15)].max() < 6
+    assert turned[(chroma > 15) & (lab[..., 0] > 15)].max() < (8 if depth == 8 else 4)
 
 
 @pytest.mark.parametrize("layout", [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,11 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["chroma", "levels", "luma_of_grey", "luminance", "shrunk"]
 
 Plane = NDArray[Any]
+Shares = tuple[float, float]
+Corners = tuple[tuple[float, float], ...]
 
-TILE = 1 << 15  # samples worked on at once: what a core's own cache holds
-CURVE_STEPS = 1 << 16  # of the table of sRGB's curve
+TILE = 1 << 16  # samples worked on at once: what a core's own cache holds
+LIGHT, CURVE_STEPS = (-1.0, 3.0), 1 << 18  # of the table of sRGB's curve
 WHITE = (0.95047, 1.0, 1.08883)  # D65, as kornia's CIELAB has it
-REDUCTIONS = 4  # steps of the search for the chroma that R'G'B' can show
+REDUCTIONS = 8  # steps of the search for the chroma that R'G'B' can show
+LEAST = 1e-4  # share of chroma that it goes on from
+WIDEST = 0.8  # the farthest that f(Y) of a colour lies from that of the grey of its luma
+BISECTIONS = 14
+# The atlas of colours, which is interpolated in: luma has 4 steps of 8 bits between nodes.
+GREYS, SIDE = 65, 49
+FARTHEST = 120.0  # ab of its border; only blues lie farther out, none of them at any luma
 
 
 @lru_cache(maxsize=16)
@@ -109,27 +118,15 @@ def _along(total: NDArray[Any], axis: int, step: int, shift: float) -> tuple[NDA
     return np.moveaxis(out, 0, axis), sum(weights)
 
 
-@lru_cache(maxsize=16)
-def _tables(layout: "Layout", weight: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the greys of sums of luma: R'G'B', f(Y), and the slope of f(Y) on R'G'B'."""
-    grey = torch.from_numpy(_grey(layout, weight))
-    f_y = (_lightness(layout, weight) + 16) / 116
-    ramp = torch.linspace(0, 1, 4097, dtype=torch.float64)
-    f_ramp = (rgb_to_lab(ramp.expand(3, 1, -1))[0, 0] + 16) / 116
-    slopes = torch.gradient(f_ramp, spacing=1 / 4096)[0]
-    slope = slopes[(grey * 4096).round().long()]
-    return grey.float(), f_y.float(), slope.float()
-
-
 @lru_cache(maxsize=1)
 def _curve() -> Tensor:
-    """R'G'B' of linear light in [0, 1]."""
-    ramp = torch.linspace(0, 1, CURVE_STEPS + 1, dtype=torch.float64).expand(3, 1, -1)
+    """R'G'B' of linear light from LIGHT[0] to LIGHT[1], beyond what can be shown."""
+    ramp = torch.linspace(*LIGHT, CURVE_STEPS + 1, dtype=torch.float64).expand(3, 1, -1)
     return linear_to_rgb(ramp)[0, 0].float()
 
 
 @lru_cache(maxsize=16)
-def _mixing(primaries: tuple[tuple[float, float], ...]) -> list[list[float]]:
+def _mixing(primaries: Corners) -> list[list[float]]:
     """Linear RGB from shares of the white's X, Y and Z; its rows sum to 1."""
     columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
     to_xyz = columns * np.linalg.solve(columns, np.array(WHITE))
@@ -137,46 +134,41 @@ def _mixing(primaries: tuple[tuple[float, float], ...]) -> list[list[float]]:
     return shares
 
 
-class _Solver:
-    """Finds colours of a given luma, hue and chroma."""
+class _Colours:
+    """R'G'B' of given luma and ab, found by bisection; slow and exact.
 
-    def __init__(self, layout: "Layout") -> None:
-        self.red, self.blue = layout.luma_shares
-        self.green = 1 - self.red - self.blue
-        self.mixing = _mixing(layout.corners)
-        rows = zip((self.red, self.green, self.blue), self.mixing, strict=True)
-        self.pull = np.sum([share * np.array(row) for share, row in rows], axis=0).tolist()
+    Args:
+        luma_shares: of red and blue.
+        corners: chromaticities of red, green and blue.
+    """
+
+    def __init__(self, luma_shares: Shares, corners: Corners) -> None:
+        red, blue = luma_shares
+        self.shares = (red, 1 - red - blue, blue)
+        self.mixing = _mixing(corners)
         self.curve = _curve()
 
-    def __call__(self, grey: Tensor, f_y: Tensor, slope: Tensor, shares: Tensor) -> Tensor:
-        """Colours near some greys.
+    def __call__(self, grey: Tensor, ab: Tensor) -> Tensor:
+        """(N,) luma and (2, N) ab to (3, N) red, green and blue, each less luma."""
+        parts = torch.stack([ab[0] / 500, torch.zeros_like(grey), ab[1] / -200])
+        f_y = rgb_to_lab(grey.expand(3, 1, -1))[0, 0].add_(16).div_(116)
+        step = WIDEST
+        for _ in range(BISECTIONS):
+            step /= 2
+            f_y += torch.where(self._luma(self._rgb(f_y + parts)) < grey, step, -step)
+        rgb = self._rgb(f_y + parts)
+        return rgb - self._luma(rgb)
 
-        Args:
-            grey: (N,) luma in [0, 1].
-            f_y: (N,) CIELAB's f(Y) of that grey.
-            slope: (N,) of f(Y) on luma.
-            shares: (2, N) a / 500 and -b / 200 asked.
-
-        Returns:
-            (3, N): red, green and blue, each less luma.
-        """
-        # To first order luma stays the same if the shares' pulls cancel.
-        f_y = f_y - self.pull[0] * shares[0] - self.pull[2] * shares[1]
-        rgb = self._rgb(f_y, shares)
-        f_y += (grey - self._luma(rgb)).mul_(slope)
-        rgb = self._rgb(f_y, shares)
-        return rgb.sub_(self._luma(rgb))
-
-    def _rgb(self, f_y: Tensor, shares: Tensor) -> Tensor:
-        f = torch.stack([f_y + shares[0], f_y, f_y + shares[1]])
-        x, y, z = inverse_f(f)
-        for row, out in zip(self.mixing, f, strict=True):
-            torch.mul(x, row[0], out=out).add_(y, alpha=row[1]).add_(z, alpha=row[2])
-        index = f.mul_(CURVE_STEPS).add_(0.5).clamp_(0, CURVE_STEPS).int()
+    def _rgb(self, f: Tensor) -> Tensor:
+        xyz = inverse_f(f)
+        linear = torch.tensor(self.mixing, dtype=f.dtype) @ xyz
+        steps = CURVE_STEPS / (LIGHT[1] - LIGHT[0])
+        index = linear.sub_(LIGHT[0]).mul_(steps).add_(0.5).clamp_(0, CURVE_STEPS).int()
         return torch.index_select(self.curve, 0, index.view(-1)).view(f.shape)
 
     def _luma(self, rgb: Tensor) -> Tensor:
-        return (rgb[0] * self.red).add_(rgb[1], alpha=self.green).add_(rgb[2], alpha=self.blue)
+        red, green, blue = self.shares
+        return (rgb[0] * red).add_(rgb[1], alpha=green).add_(rgb[2], alpha=blue)
 
 
 def _room(grey: Tensor, offsets: Tensor) -> Tensor:
@@ -186,6 +178,36 @@ def _room(grey: Tensor, offsets: Tensor) -> Tensor:
     return torch.minimum(up, grey / (-least).clamp(min=1e-9))
 
 
+@lru_cache(maxsize=8)
+def _atlas(luma_shares: Shares, corners: Corners) -> Tensor:
+    """Red and blue, each less luma, at nodes of luma, a and b: (1, 2, GREYS, SIDE, SIDE).
+
+    Colours that R'G'B' cannot show have less chroma there, and the same hue.
+    """
+    axis = torch.linspace(-FARTHEST, FARTHEST, SIDE)
+    nodes = torch.meshgrid(torch.linspace(0, 1, GREYS), axis, axis, indexing="ij")
+    grey, a, b = (node.reshape(-1) for node in nodes)
+    ab = torch.stack([a, b])
+    colours = _Colours(luma_shares, corners)
+    offsets = colours(grey, ab)
+    outside = torch.from_numpy(np.flatnonzero((_room(grey, offsets) < 1).numpy()))
+    grey_there, ab_there, there = grey[outside], ab[:, outside], offsets[:, outside]
+    kept = torch.ones_like(grey_there)
+    for _ in range(REDUCTIONS):
+        kept = (kept * _room(grey_there, there)).clamp_(LEAST, 1)
+        there = colours(grey_there, ab_there * kept)
+    offsets[:, outside] = there
+    offsets *= _room(grey, offsets).clamp(max=1)
+    return offsets[::2].reshape(1, 2, GREYS, SIDE, SIDE)
+
+
+@lru_cache(maxsize=16)
+def _guides(layout: "Layout", weight: int) -> tuple[Tensor, Tensor]:
+    """Of sums of luma: L, and R'G'B' of the grey."""
+    grey = torch.from_numpy(_grey(layout, weight))
+    return _lightness(layout, weight).float(), grey.float()
+
+
 def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Plane]:
     """As `Layout.chroma`."""
     sums, weight = _averaged(layout, y)
@@ -193,34 +215,32 @@ def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Pla
     left, top = layout.shift
     rows = torch.arange(height) * layout.down + (top + 0.5)
     columns = torch.arange(width) * layout.across + (left + 0.5)
-    lines = field.in_f().read_at(rows, columns).reshape(4, -1).cpu()
-    index = torch.from_numpy(sums.reshape(-1))
-    solve = _Solver(layout)
-    greys, lightness, slopes = _tables(layout, weight)
-    scale = [layout.chroma_span / (2 * (1 - share)) for share in (solve.blue, solve.red)]
-    out = np.empty((2, height * width), dtype=layout.dtype)
-    for start in range(0, height * width, TILE):
-        tile = slice(start, start + TILE)
-        places = index[tile]
-        grey, f_y, slope = (t.index_select(0, places) for t in (greys, lightness, slopes))
-        shares = torch.addcmul(lines[2:, tile], lines[:2, tile], f_y)
-        offsets = solve(grey, f_y, slope, shares)
-        found = np.flatnonzero((_room(grey, offsets) < 1).numpy())
-        if len(found):
-            some = torch.from_numpy(found)
-            parts = (t[..., some] for t in (grey, f_y, slope, shares))
-            offsets[:, some] = _reduced(solve, *parts)
-        for plane, offset, factor in zip(out, (offsets[2], offsets[0]), scale, strict=True):
-            plane[tile] = offset.mul_(factor).add_(layout.neutral + 0.5).floor_().numpy()
-    return out[0].reshape(height, width), out[1].reshape(height, width)
-
-
-def _reduced(solve: _Solver, grey: Tensor, f_y: Tensor, slope: Tensor, shares: Tensor) -> Tensor:
-    """Offsets of colours that R'G'B' cannot show: of the same hue, with less chroma."""
-    kept = torch.ones_like(grey)
-    for step in range(REDUCTIONS + 1):
-        offsets = solve(grey, f_y, slope, shares * kept)
-        room = _room(grey, offsets)
-        if step < REDUCTIONS:
-            kept = (kept * room).clamp_(max=1)
-    return offsets.mul_(room.clamp_(max=1))
+    lines = field.read_at(rows.to(field.device), columns.to(field.device)).cpu()
+    lightness, greys = _guides(layout, weight)
+    red, blue = layout.luma_shares
+    green = 1 - red - blue
+    out = np.empty((2, height, width), dtype=layout.dtype)
+    step = max(1, TILE // width)
+    for start in range(0, height, step):
+        tile = slice(start, min(height, start + step))
+        index = torch.from_numpy(sums[tile].reshape(-1))
+        guide = lightness.index_select(0, index).view(-1, width)
+        grey = greys.index_select(0, index).view(-1, width)
+        places = torch.empty(*guide.shape, 3)  # b, a and luma, from -1 to 1
+        for channel, place in ((0, places[..., 1]), (1, places[..., 0])):
+            torch.addcmul(lines[2 + channel, tile], lines[channel, tile], guide, out=place)
+        reach = places[..., :2].abs().amax(-1).clamp_(min=FARTHEST)
+        places[..., :2] /= reach[
+            ..., None
+        ]  # beyond the atlas there is the same hue, as far as can be
+        torch.sub(grey * 2, 1, out=places[..., 2])
+        atlas = _atlas(layout.luma_shares, layout.corners)
+        found = F.grid_sample(
+            atlas, places[None, None], mode="bilinear", padding_mode="border", align_corners=True
+        )[0, :, 0]
+        middle = (found[0] * red).add_(found[1], alpha=blue).mul_(-1 / green)
+        room = _room(grey, torch.stack([found[0], middle, found[1]])).clamp_(max=1)
+        for plane, offset, share in ((out[0], found[1], blue), (out[1], found[0], red)):
+            factor = layout.chroma_span / (2 * (1 - share))
+            plane[tile] = (offset * room).mul_(factor).add_(layout.neutral + 0.5).floor_().numpy()
+    return out[0], out[1]

@@ -146,7 +146,7 @@ class VideoWriter:
             self.file.close()
 
 
-GLOBAL_HEADER: int = av.format.Flags.global_header.value
+GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER: parameter sets before the packets, not within
 
 
 @dataclass(frozen=True)
