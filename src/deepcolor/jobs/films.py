@@ -204,7 +204,7 @@ def colour_films(
 
 
 def _holds_frames(folder: Path) -> bool:
-    return any(NUMBERED.fullmatch(entry.name) for entry in os.scandir(folder))
+    return any(NUMBERED.fullmatch(name) for name in os.listdir(folder))
 
 
 def _target(

@@ -6,6 +6,7 @@ import time as clock
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -242,8 +243,6 @@ class FilmWork:
         check_space(parts.folder, needed, f"colouring {self.film.name}")
 
     def _order(self, src: Path, painter: Painter, options: Options) -> dict[str, str]:
-        from deepcolor import __version__
-
         how = self.how
         return {
             **fingerprint(src), "steady": f"{how.steady:g}", "codec": str(how.codec or "default"),
@@ -254,7 +253,7 @@ class FilmWork:
             "device": painter.device.type, "dtype": str(painter.dtype or torch.float32),
             "quality": options.quality, "size": str(self.pipeline.side),
             "temperature": str("default" if options.temperature is None else options.temperature),
-            "saturation": f"{options.saturation:g}", "deepcolor": __version__,
+            "saturation": f"{options.saturation:g}", "deepcolor": version("deepcolor-lightning"),
         }  # fmt: skip
 
 
