@@ -3,8 +3,9 @@
     python benchmarks/video_speed.py CLIP [--frames 160] [--long TINY_CLIP]
 
 CLIP is looped and scaled to black-and-white films of 480p, 720p and 1080p. Each part is measured
-alone, over the same frames, with all cores: decoding, the network (in batches of 4, by torch's own
-threads), steadying with finding cuts, painting, encoding. The whole run has them side by side, and
+alone, over the same frames: decoding, the network (in batches of 4, by torch's own threads) and
+encoding with all cores; looking (luminance at the network's size), steadying with finding cuts, and
+painting, which the run does frame by frame, by one thread. The whole run has them side by side, and
 joins the result too. TINY_CLIP is looped to 5,000 frames, for memory: the resident size from frame
 200 on. Say what else ran on the machine.
 """
@@ -73,9 +74,12 @@ def parts(film: Path, folder: Path, predictor: Predictor, steady: float) -> dict
     taken["decode"] = seconds(decode)
     frames = list(islice(Film(film).frames(), 64))  # they repeat: of these the rest is measured
     share = count / len(frames)
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the run, for what works on single frames
     begun = time.perf_counter()
     views = [work.view(frame, pipeline.sizes[0]) for frame in frames]
     taken["look"] = share * (time.perf_counter() - begun)
+    torch.set_num_threads(cores)
     shown = [
         Shown(n, n, frame, {pipeline.sizes[0]: view})
         for n, (frame, view) in enumerate(zip(frames, views, strict=True))
@@ -102,6 +106,8 @@ def parts(film: Path, folder: Path, predictor: Predictor, steady: float) -> dict
     taken["steady"] = share * seconds(steadying)
     writer = VideoWriter(folder / "alone.stretch", work.film, out=work.dst)
     size = (work.film.layout.height, work.film.layout.width)
+    torch.set_num_threads(1)
+    writer.planes(frames[0], ChromaField(final[0], answers[0][1], size))  # its tables, once
     begun = time.perf_counter()
     with torch.inference_mode():
         planes = [
@@ -109,6 +115,7 @@ def parts(film: Path, folder: Path, predictor: Predictor, steady: float) -> dict
             for frame, ab, (_, luminance) in zip(frames, final, answers, strict=True)
         ]
     taken["paint"] = share * (time.perf_counter() - begun)
+    torch.set_num_threads(cores)
 
     def encode() -> None:
         for frame, both in zip(frames, planes, strict=True):
