@@ -67,9 +67,10 @@ def test_the_colours_are_those_of_the_frames(film, coloured, predictor):
     level = np.clip((grey.astype(float) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)
     alone = predictor(level, borders=False)
     lab = [rgb_to_lab(torch.tensor(x / 255.0).permute(2, 0, 1)[None].float()) for x in (new, alone)]
-    far = (lab[0] - lab[1])[:, 1:].abs().mean()
-    assert float(lab[1][:, 1:].abs().mean()) > 2
-    assert float(far) < 0.5 * float(lab[1][:, 1:].abs().mean())
+    new_ab, alone_ab = (torch.nn.functional.avg_pool2d(one[:, 1:], 8) for one in lab)
+    assert float(alone_ab.abs().mean()) > 1.5
+    # 4:2:0 in place of full chroma, eight bits twice, and steadying with what comes after
+    assert float((new_ab - alone_ab).abs().mean()) < 0.5 * float(alone_ab.abs().mean())
 
 
 def test_a_part_of_a_film_or_every_third_frame(film, predictor, tmp_path):
