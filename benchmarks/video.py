@@ -167,7 +167,7 @@ def modes(model: Colorizer, name: str, luminance: Tensor) -> Iterator[tuple[str,
     for steady in STEADY:
         ab, seconds = steadied(luminance, alone, steady)
         yield f"{name}, steady {steady:g}", ab, seconds
-    if type(model).forward_frame is not Colorizer.forward_frame:
+    if model.remembers:
         with_memory, cost = predicted(model, luminance, remembers=True)
         yield f"{name}, memory", with_memory, cost
         ab, seconds = steadied(luminance, with_memory, 0.5)

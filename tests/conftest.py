@@ -79,3 +79,51 @@ def photo_folder(tmp_path: Path) -> Path:
 def same_photos(tmp_path_factory) -> Path:
     """The same for all tests, to be read only."""
     return write_photos(tmp_path_factory.mktemp("same") / "photos")
+
+
+@pytest.fixture(scope="session")
+def make_clip():
+    """Writes films: a pattern that moves, cuts to others, and a tone as sound."""
+    av = pytest.importorskip("av")
+
+    def make(
+        path: Path,
+        frames: int = 40,
+        size: tuple[int, int] = (96, 128),
+        rate: int = 25,
+        cuts: tuple[int, ...] = (20,),
+        tone: bool = True,
+    ) -> Path:
+        draw = np.random.default_rng(0)
+        shots = [
+            np.kron(draw.integers(30, 220, (12, 16)), np.ones((16, 16))).astype(np.uint8)
+            for _ in range(len(cuts) + 1)
+        ]
+        with av.open(str(path), "w") as out:
+            video = out.add_stream("libx264", rate=rate)
+            video.width, video.height, video.pix_fmt, video.gop_size = (
+                size[1],
+                size[0],
+                "yuv420p",
+                12,
+            )
+            sound = out.add_stream("aac", rate=8000, layout="mono") if tone else None
+            for number in range(frames):
+                shot = shots[sum(number >= cut for cut in cuts)]
+                top, left = number % 30, number % 40
+                y = shot[top : top + size[0], left : left + size[1]]
+                picture = np.full((size[0] * 3 // 2, size[1]), 128, np.uint8)
+                picture[: size[0]] = y
+                frame = av.VideoFrame.from_ndarray(picture, "yuv420p")
+                frame.pts = number
+                out.mux(video.encode(frame))
+            out.mux(video.encode())
+            if sound is not None:
+                wave = np.sin(np.arange(8000 * frames // rate) * 0.3).astype(np.float32)[None]
+                heard = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
+                heard.sample_rate = 8000
+                out.mux(sound.encode(heard))
+                out.mux(sound.encode())
+        return path
+
+    return make

@@ -78,8 +78,8 @@ def make_film(
             stream.set_display_rotation(rotation)
         if interlaced:
             stream.codec_context.flags |= 1 << 18 | 1 << 29  # interlaced DCT and motion
-        tone = out.add_stream(sound, rate=TONE) if sound else None
-        words = out.add_stream("subrip") if subtitles else None
+        voice = out.add_stream(sound, rate=TONE) if sound else None
+        words = out.add_mux_stream("subrip") if subtitles else None
         if words:
             words.time_base = Fraction(1, 1000)
             words.metadata["language"] = "eng"
@@ -103,15 +103,15 @@ def make_film(
                     setattr(frame, key, tags[key])
             packets += stream.encode(frame)
         packets += stream.encode(None)
-        if tone:
-            packets += _tone(tone, len(luma) / rate)
+        if voice:
+            packets += tone(voice, len(luma) / rate)
         if words:
             packets.append(_words(words))
         out.mux(packets)
     return list(luma)
 
 
-def _tone(stream: Any, seconds: float) -> list[Any]:
+def tone(stream: Any, seconds: float) -> list[Any]:
     count = int(seconds * TONE)
     wave = (8000 * np.sin(np.arange(count) * 2 * np.pi * 440 / TONE)).astype(np.int16)
     packets = []

@@ -145,7 +145,7 @@ def test_a_film_is_called_a_film(suffix, photo):
     Path(f"wedding.{suffix}").write_bytes(FILMS[suffix])
     result = SHELL.invoke(app, ["colorize", f"wedding.{suffix}", str(photo), "--device", "cpu"])
     assert result.exit_code == 1
-    said = f"wedding.{suffix} is a film; this command colours photographs. Films are not supported"
+    said = f"wedding.{suffix} is a film; this command colours photographs, and deepcolor video"
     assert said in result.stderr
     assert Path("old.color.png").is_file()
 

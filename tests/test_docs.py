@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 from PIL import Image
@@ -89,8 +90,11 @@ def desk(tmp_path, monkeypatch, photograph, photo_folder) -> Iterator[Path]:
         large.unlink()
 
 
-def prepare(code: str, desk: Path) -> None:
-    """Weights that a snippet speaks of."""
+def prepare(code: str, desk: Path, make_clip) -> None:
+    """Weights and films that a snippet speaks of."""
+    if "old.mp4" in code:
+        make_clip(desk / "old.mp4", 30)
+        Image.new("RGB", (128, 96), (150, 90, 60)).save(desk / "first_frame_in_colour.png")
     if "siggraph17.caffe" in code:
         save_model(SIGGRAPH17(), desk / "siggraph17.safetensors", half=True)
     if "vgg16.safetensors" in code:
@@ -105,15 +109,17 @@ def prepare(code: str, desk: Path) -> None:
 @pytest.mark.filterwarnings("ignore:The number of training batches")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
 @pytest.mark.parametrize("name", SNIPPETS)
-def test_the_python_of_the_pages_runs_as_it_stands(name, desk):
+def test_the_python_of_the_pages_runs_as_it_stands(name, desk, make_clip):
     code = SNIPPETS[name]
     if "import datasets" in code:
         pytest.importorskip("datasets", reason="pip install datasets")
-    prepare(code, desk)
+    prepare(code, desk, make_clip)
     for slow, quick in QUICK.items():
         code = code.replace(slow, quick)
     # `import deepcolor` stands on most pages only once.
-    exec(compile(code, name, "exec"), {"deepcolor": deepcolor, "paths": ["old.jpg"]})
+    known = {"deepcolor": deepcolor, "paths": ["old.jpg"]}
+    known |= {"frames": [np.full((48, 64), n, np.uint8) for n in (90, 120)], "show": np.asarray}
+    exec(compile(code, name, "exec"), known)
     for file in MADE.get(name, []):
         assert (desk / file).is_file()
         if file.endswith(".png"):

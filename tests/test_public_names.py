@@ -14,6 +14,8 @@ PUBLIC = [
     "ImageError",
     "Predictor",
     "colorize",
+    "colorize_frames",
+    "colorize_video",
     "create_model",
     "from_pretrained",
     "list_checkpoints",
@@ -43,6 +45,7 @@ ROOMS = [
     "rebalance",
     "training",
     "upsample",
+    "video",
     "weights",
 ]
 

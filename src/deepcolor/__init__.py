@@ -54,6 +54,9 @@ if TYPE_CHECKING:
         upsample as upsample,
     )
     from deepcolor import (
+        video as video,
+    )
+    from deepcolor import (
         weights as weights,
     )
     from deepcolor.guidance import Guidance as Guidance
@@ -67,6 +70,8 @@ if TYPE_CHECKING:
     from deepcolor.models import create_model as create_model
     from deepcolor.models import list_models as list_models
     from deepcolor.models import register_model as register_model
+    from deepcolor.video import colorize_frames as colorize_frames
+    from deepcolor.video import colorize_video as colorize_video
     from deepcolor.weights import About as About
     from deepcolor.weights import from_pretrained as from_pretrained
     from deepcolor.weights import list_checkpoints as list_checkpoints
@@ -85,6 +90,8 @@ __all__ = [
     "ImageError",
     "Predictor",
     "colorize",
+    "colorize_frames",
+    "colorize_video",
     "create_model",
     "from_pretrained",
     "list_checkpoints",
@@ -107,6 +114,8 @@ _HOMES = {
     "ImageError": "deepcolor.images",
     "Predictor": "deepcolor.inference",
     "colorize": "deepcolor.inference",
+    "colorize_frames": "deepcolor.video",
+    "colorize_video": "deepcolor.video",
     "create_model": "deepcolor.models",
     "from_pretrained": "deepcolor.weights",
     "list_checkpoints": "deepcolor.weights",
@@ -136,6 +145,7 @@ _ROOMS = frozenset(
         "rebalance",
         "training",
         "upsample",
+        "video",
         "weights",
     }
 )

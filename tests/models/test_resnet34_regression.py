@@ -69,7 +69,7 @@ def test_variants_train(options):
     [
         ({"upsampling": "deconvolution"}, "nearest or bilinear"),
         ({"backbone": "alexnet"}, "resnet152, vgg16"),
-        ({"encoder_weights": "nowhere.pth"}, "no such file"),
+        ({"encoder_weights": "nowhere.pth"}, "no such weights file"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message):

@@ -63,7 +63,7 @@ def said(arguments: str, photos: Path) -> str:
         ("--model|nosuch", f"--model nosuch: no such model; there are: {', '.join(list_models())}"),
         ("--model|lite.photos", "is a checkpoint: --model lite --warm_start lite.photos goes on"),
         ("--ema|3", "decay must lie in [0, 1), got 3.0"),
-        ("--warm_start|nosuch", "no checkpoint named 'nosuch'; there are: eccv16.caffe"),
+        ("--warm_start|nosuch", "no checkpoint named 'nosuch'; there are: cnn_lstm.lite"),
         ("--config|none.yaml", "none.yaml"),
         ("--config|recipe.yaml", "trainer.max_stepz"),
     ],

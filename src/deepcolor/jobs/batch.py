@@ -28,10 +28,7 @@ PAGES = (".tif", ".tiff")  # formats that hold several pictures
 
 
 FORESEEN = (ValueError, TypeError, OSError)  # their messages say enough
-FILM = (
-    "{} is a film; this command colours photographs. Films are not supported yet: `deepcolor video`"
-    " is planned for them"
-)
+FILM = "{} is a film; this command colours photographs, and deepcolor video colours films"
 
 
 @dataclass(frozen=True, kw_only=True)

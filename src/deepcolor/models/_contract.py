@@ -109,7 +109,10 @@ class Contract(LightningModule, ABC):
         )
 
     def first_memory(self) -> Any:
-        """What to give `predict` with the first frame of a film or shot; None without memory."""
+        """What to give `predict` with the first frame of a film or of a shot; None where nothing is.
+
+        Overridden where a single picture, whose `memory` is None, is not coloured as a first frame.
+        """
         return None
 
     def forward_frame(

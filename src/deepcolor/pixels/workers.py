@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
-__all__ = ["TILE_PIXELS", "TILE_WIDTH", "bands_of", "tiles", "workers"]
+__all__ = ["TILE_PIXELS", "TILE_WIDTH", "bands_of", "single_threads", "tiles", "workers"]
 
 TILE_PIXELS = 1 << 18  # a plane of float32 takes 1 MiB; smaller tiles cost more in Python
 TILE_WIDTH = 1 << 14
@@ -49,15 +49,19 @@ class Workers:
     def _ready(self, count: int) -> ThreadPoolExecutor:
         with self.lock:
             if self.pool is None or self.count != count:
-                self.pool, self.count = ThreadPoolExecutor(count, "deepcolor-pixels"), count
-                # OpenMP keeps a number of threads for each thread that asks: theirs becomes 1.
-                barrier = threading.Barrier(count)
-                starts = [self.pool.submit(_alone, barrier) for _ in range(count)]
-                wait(starts)
-                torch.set_num_threads(
-                    count
-                )  # and new threads of the caller's have theirs as before
+                self.pool, self.count = single_threads(count, "deepcolor-pixels"), count
             return self.pool
+
+
+def single_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """A pool of threads that each have torch to themselves: one OpenMP thread each."""
+    pool = ThreadPoolExecutor(count, name)
+    before = torch.get_num_threads()
+    # OpenMP keeps a number of threads for each thread that asks: theirs becomes 1.
+    barrier = threading.Barrier(count)
+    wait([pool.submit(_alone, barrier) for _ in range(count)])
+    torch.set_num_threads(before)  # and new threads of the caller's have theirs as before
+    return pool
 
 
 OPENMP = "OpenMP" in torch.__config__.parallel_info().split("backend:")[-1]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import torch
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
@@ -58,6 +59,7 @@ CONTAINERS = {  # muxers of common suffixes; any other suffix that FFmpeg writes
     ".avi": "avi", ".ts": "mpegts", ".m2ts": "mpegts", ".mts": "mpegts", ".nut": "nut",
 }  # fmt: skip
 CHOICE = ("h264", "vp9", "h265", "av1", "ffv1", "prores")  # the first that the container holds
+STREAMED = ("h264", "h265")  # FFmpeg writes others into .ts too, but no player knows them there
 APPLE = ("mp4", "mov", "ipod", "3gp")  # containers in which Apple's players want H.265 as hvc1
 CHROMA_CODES = {"left": 1, "center": 2, "topleft": 3, "top": 4}
 MATRIX_CODES = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}  # ITU-T H.273
@@ -98,7 +100,7 @@ def _muxers() -> dict[str, str]:
 def holds(container: str, codecs: tuple[str, ...]) -> tuple[str, ...]:
     """Which of some codecs a container holds."""
     able = []
-    for codec in codecs:
+    for codec in STREAMED if container == "mpegts" else codecs:
         with av.open(io.BytesIO(), "w", format=container) as out, suppress(ValueError):
             out.add_stream(CODECS[codec].encoder)
             able.append(codec)
@@ -166,7 +168,12 @@ def written_layout(codec: str, layout: Layout) -> Layout:
 
 
 def configure(
-    context: VideoCodecContext, codec: str, film: "Film", layout: Layout, quality: int | None
+    context: VideoCodecContext,
+    codec: str,
+    film: "Film",
+    layout: Layout,
+    quality: int | None,
+    container: str,
 ) -> None:
     """Tell an encoder all there is to say about a film.
 
@@ -185,6 +192,13 @@ def configure(
                 f" {encoding.default} is our choice"
             )
         options[encoding.quality] = str(chosen)
+    if codec == "h264" and "AVX512" in torch.backends.cpu.get_cpu_capability():
+        # x264's code for AVX-512 gives other bytes from run to run (its macroblock tree)
+        options["x264-params"] = "asm=avx2"
+    if codec == "ffv1" and (layout.width % layout.across or layout.height % layout.down):
+        options["slices"] = "1"  # this version cuts no planes of chroma that are rounded up
+    if container == "avi" and codec in ("h264", "h265"):
+        options["bf"] = "0"  # it does not say when frames are shown: in the order of decoding
     options["chroma_sample_location"] = str(CHROMA_CODES[layout.siting])
     context.width, context.height = layout.width, layout.height
     context.pix_fmt = layout.pixel_format

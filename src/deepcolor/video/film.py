@@ -241,15 +241,25 @@ class Film:
         """Say if a film ends before it should."""
         end = 0.0 if last is None else float((last - (stream.start_time or 0)) * self.time_base)
         end += 1 / float(self.rate)
-        said = float((stream.duration or 0) * self.time_base)
-        if count < stream.frames - 1 or end < said - max(LATE, 2 / float(self.rate)) or self.broken:
+        said, late = self.duration or 0.0, max(LATE, 2 / float(self.rate))
+        early = end < said - late and (bool(stream.duration) or self._last() < said - late)
+        if count < stream.frames - 1 or early or self.broken:
             whole = f", where its header says {said:.1f} s" if said else ""
-            remark = (
-                f"it is damaged or cut short: {count} frames can be decoded, up to"
-                f" {end:.1f} s{whole}"
-            )
+            remark = f"it is damaged or cut short: {count} frames come, up to {end:.1f} s{whole}"
             if remark not in self.remarks:
                 self.remarks.append(remark)
+
+    def _last(self) -> float:
+        """Seconds until the end of whatever lasts longest in the file, from the beginning."""
+        with open_container(self.path, self.name) as container:
+            ends = (
+                (packet.pts + (packet.duration or 0)) * packet.time_base
+                for packet in container.demux()
+                if packet.pts is not None
+            )
+            return (
+                float(max(ends, default=Fraction(0))) - (container.start_time or 0) / av.time_base
+            )
 
     def _pts(self, frame: VideoFrame, last: int | None) -> int:
         """When a frame is shown: after the last one, whatever the file says."""

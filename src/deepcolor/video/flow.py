@@ -162,8 +162,9 @@ def _answer(
     height, width = here.shape
     # the way there and back, and where it leads out of the picture
     to, fro = cv2.split(flow), cv2.split(_moved(opposite, flow))
-    length = cv2.magnitude(*to)
-    miss = cv2.magnitude(to[0] + fro[0], to[1] + fro[1])
+    # not cv2.magnitude, whose last digits change from run to run
+    length = np.sqrt(to[0] * to[0] + to[1] * to[1])
+    miss = np.sqrt(np.square(to[0] + fro[0]) + np.square(to[1] + fro[1]))
     way = _trust(miss / (WAY_BACK + WAY_SHARE * length))
     for axis, (side, step) in enumerate(zip((width, height), to, strict=True)):
         end = _places(height, width)[..., axis] + step

@@ -144,7 +144,8 @@ def _add_streams(
 ) -> tuple[Stream, dict[int, Stream], list[str]]:
     new = target.add_stream(CODECS[codec].encoder, rate=film.rate)
     context = cast(VideoCodecContext, new.codec_context)
-    configure(context, codec, film, written_layout(codec, film.layout), quality)
+    layout = written_layout(codec, film.layout)
+    configure(context, codec, film, layout, quality, target.format.name)
     new.time_base = film.time_base
     if codec == "h265" and target.format.name in APPLE:
         context.codec_tag = "hvc1"

@@ -37,6 +37,7 @@ SITING_NAMES = {
     (b"\1", b"\1"): "topleft",
     (b"\2", b"\1"): "top",
 }
+PAIRED = re.compile(r"nv(12|16|21|24)|p[024]1[0-6]le")
 PLANAR = re.compile(r"yuv[aj]?\d+p(\d+le)?|gray(\d+le)?")
 
 
@@ -91,10 +92,14 @@ class LumaReader:
         )
         self._check_transfer(frame)
         self.via = ""  # the format that a frame is brought into first
+        self.shift = 0  # bits below those of a sample
+        paired = PAIRED.fullmatch(self.format)  # luma alone, chroma in pairs
         if self.rgb:
             self.via = "gbrp" if depth == 8 else "gbrp16le"
         elif deep < 8:
             self.via = "gray"
+        elif paired:
+            self.shift = 0 if depth == 8 else 16 - depth
         elif not PLANAR.fullmatch(self.format):
             self.via = format_name(across, down, depth)
             if grey:
@@ -146,7 +151,7 @@ class LumaReader:
             return self._from_rgb(frame)
         if self.via:
             frame = frame.reformat(format=self.via)
-        return _plane(frame, 0, self.layout.dtype).copy()
+        return np.right_shift(_plane(frame, 0, self.layout.dtype), self.shift)
 
     def _from_rgb(self, frame: VideoFrame) -> Plane:
         frame = frame.reformat(format=self.via)

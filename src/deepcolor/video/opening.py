@@ -94,6 +94,8 @@ def sought(
     Frames that are decoded from there are right from the time of the key frame on: those that are
     decoded after it and shown before it lean on what was left out.
     """
+    if container.format.name == "avi" and stream.codec_context.has_b_frames:
+        return None  # it does not say when frames are shown
     at = pts
     for back in range(TRIES):
         try:

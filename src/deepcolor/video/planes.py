@@ -31,8 +31,7 @@ Corners = tuple[tuple[float, float], ...]
 TILE = 1 << 16  # samples worked on at once: what a core's own cache holds
 LIGHT, CURVE_STEPS = (-1.0, 3.0), 1 << 18  # of the table of sRGB's curve
 WHITE = (0.95047, 1.0, 1.08883)  # D65, as kornia's CIELAB has it
-REDUCTIONS = 8  # steps of the search for the chroma that R'G'B' can show
-LEAST = 1e-4  # share of chroma that it goes on from
+REDUCTIONS = 10  # steps of the search for the chroma that R'G'B' can show
 WIDEST = 0.8  # the farthest that f(Y) of a colour lies from that of the grey of its luma
 BISECTIONS = 14
 # The atlas of colours, which is interpolated in: luma has 4 steps of 8 bits between nodes.
@@ -90,7 +89,8 @@ def luma_of_grey(layout: "Layout", grey: NDArray[Any]) -> Plane:
 
 def _averaged(layout: "Layout", y: Plane) -> tuple[NDArray[np.int32], int]:
     """Sums of luma around the chroma samples, and how many samples each sums."""
-    total, weight = y.astype(np.uint32 if layout.depth > 12 else np.uint16), 1
+    most = 4 * layout.across * layout.down << layout.depth  # more than any sum
+    total, weight = y.astype(np.uint16 if most <= 1 << 16 else np.uint32), 1
     for axis, step, shift in (
         (0, layout.down, layout.shift[1]),
         (1, layout.across, layout.shift[0]),
@@ -191,11 +191,13 @@ def _atlas(luma_shares: Shares, corners: Corners) -> Tensor:
     colours = _Colours(luma_shares, corners)
     offsets = colours(grey, ab)
     outside = torch.from_numpy(np.flatnonzero((_room(grey, offsets) < 1).numpy()))
-    grey_there, ab_there, there = grey[outside], ab[:, outside], offsets[:, outside]
-    kept = torch.ones_like(grey_there)
+    grey_there, ab_there = grey[outside], ab[:, outside]
+    kept, step = torch.zeros_like(grey_there), 1.0
     for _ in range(REDUCTIONS):
-        kept = (kept * _room(grey_there, there)).clamp_(LEAST, 1)
-        there = colours(grey_there, ab_there * kept)
+        step /= 2
+        fits = _room(grey_there, colours(grey_there, ab_there * (kept + step))) >= 1
+        kept.add_(fits, alpha=step)
+    there = colours(grey_there, ab_there * kept)
     offsets[:, outside] = there
     offsets *= _room(grey, offsets).clamp(max=1)
     return offsets[::2].reshape(1, 2, GREYS, SIDE, SIDE)
@@ -229,10 +231,11 @@ def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Pla
         places = torch.empty(*guide.shape, 3)  # b, a and luma, from -1 to 1
         for channel, place in ((0, places[..., 1]), (1, places[..., 0])):
             torch.addcmul(lines[2 + channel, tile], lines[channel, tile], guide, out=place)
-        reach = places[..., :2].abs().amax(-1).clamp_(min=FARTHEST)
-        places[..., :2] /= reach[
-            ..., None
-        ]  # beyond the atlas there is the same hue, as far as can be
+        ab = places[..., :2]
+        if float(ab.abs().max()) > FARTHEST:  # that hue is followed to the border of the atlas
+            ab /= ab.abs().amax(-1, keepdim=True).clamp_(min=FARTHEST)
+        else:
+            ab /= FARTHEST
         torch.sub(grey * 2, 1, out=places[..., 2])
         atlas = _atlas(layout.luma_shares, layout.corners)
         found = F.grid_sample(

@@ -67,8 +67,9 @@ class VideoWriter:
         self.deeper = self.layout.depth - film.layout.depth
         context = av.CodecContext.create(CODECS[self.codec].encoder, "w")
         self.context = cast(VideoCodecContext, context)
-        configure(self.context, self.codec, film, self.layout, quality)
-        if av.ContainerFormat(container_of(Path(out)), "w").flags & GLOBAL_HEADER:
+        container = container_of(Path(out))
+        configure(self.context, self.codec, film, self.layout, quality, container)
+        if av.ContainerFormat(container, "w").flags & GLOBAL_HEADER:
             self.context.flags |= int(Flags.global_header)
         self.context.open()
         self.durations: dict[int, int] = {}
@@ -111,8 +112,8 @@ class VideoWriter:
         Raises:
             OSError: if the file cannot be written: a full disk.
         """
-        picture: VideoFrame = frame.frame
-        if picture.format.name == self.layout.pixel_format:
+        picture = frame.frame
+        if isinstance(picture, VideoFrame) and picture.format.name == self.layout.pixel_format:
             picture.make_writable()
         else:
             picture = VideoFrame(self.layout.width, self.layout.height, self.layout.pixel_format)
