@@ -166,8 +166,17 @@ CHECKPOINTS: Mapping[str, Checkpoint] = MappingProxyType(
             source="the settings of recipes/cnn_lstm.lite.yaml, 1,422 steps, from lite.photos",
             measured_on=(
                 "the 300 photographs of BSDS500's train and val parts at 256 px,"
-                " by deepcolor evaluate, which colours single pictures, as lite.photos does to the bit"
+                " by deepcolor evaluate: single pictures, as lite.photos to the bit"
             ),
+            expected={
+                "psnr": 23.31,
+                "auc": 89.77,
+                "auc_rebalanced": 74.80,
+                "ciede2000": 11.30,
+                "colourfulness_share": 0.77,
+                "grey_pixels_beyond_truth": 0.066,
+            },
+        ),
         "eccv16.caffe": Checkpoint(
             location=f"{RELEASE}colorization_release_v2-9b330a0b.pth",
             sha256="9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
