@@ -210,7 +210,8 @@ def configure(
     context.color_primaries, context.color_trc = film.tags
     context.flags |= int(Flags.frame_duration)
     if film.interlaced and not film.deinterlace:
-        context.field_order = film.field_order
+        if film.field_order:
+            context.field_order = film.field_order
         if codec == "h264":
             context.flags |= int(Flags.interlaced_dct | Flags.interlaced_me)
     context.options = options
