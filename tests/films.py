@@ -8,6 +8,8 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
+from PIL import Image
 
 TONE = 48000  # samples a second
 TICKS = Fraction(1, 12800)
@@ -58,6 +60,7 @@ def make_film(
     subtitles: bool = False,
     chapters: bool = False,
     attachment: bool = False,
+    cover: bool = False,
     metadata: dict[str, str] | None = None,
     interlaced: bool = False,
     luma: Sequence[np.ndarray] | None = None,
@@ -83,6 +86,11 @@ def make_film(
         if words:
             words.time_base = Fraction(1, 1000)
             words.metadata["language"] = "eng"
+        front = out.add_stream("png", rate=25) if cover else None
+        if front:
+            front.width = front.height = 16
+            front.pix_fmt = "gray"
+            front.disposition = Disposition.attached_pic
         if attachment:
             out.add_attachment("note.txt", "text/plain", b"attached")
         if chapters:
@@ -107,6 +115,11 @@ def make_film(
             packets += tone(voice, len(luma) / rate)
         if words:
             packets.append(_words(words))
+        if front:
+            packet = av.Packet(grey_bytes())
+            packet.stream, packet.time_base, packet.pts, packet.dts = front, TICKS, 0, 0
+            packet.is_keyframe = True
+            packets.append(packet)
         out.mux(packets)
     return list(luma)
 
@@ -156,7 +169,5 @@ def truncated(path: Path, share: float) -> Path:
 def grey_bytes() -> bytes:
     """A picture as a file."""
     out = io.BytesIO()
-    from PIL import Image
-
     Image.new("L", (16, 16), 90).save(out, "PNG")
     return out.getvalue()

@@ -123,3 +123,16 @@ def test_any_size_from_any_grid(size, grid):
     out = upsample_chroma(torch.randn(1, 2, *grid), torch.rand(1, 1, *size) * 100)
     assert out.shape == (1, 2, *size)
     assert np.isfinite(out.numpy()).all()
+
+
+@pytest.mark.parametrize("edges", [True, False])
+def test_chroma_is_read_anywhere_between_pixels(edges):
+    generator = torch.Generator().manual_seed(0)
+    ab, luminance = (torch.randn(n, 5, 7, generator=generator) * 30 for n in (2, 1))
+    field = ChromaField(ab, luminance, (40, 63), edges)
+    whole = field.read(slice(0, 40), slice(0, 63))
+    rows, columns = torch.arange(40) + 0.5, torch.arange(63) + 0.5
+    torch.testing.assert_close(field.read_at(rows, columns), whole)
+    torch.testing.assert_close(field.read_at(rows[3::2], columns[1::4]), whole[:, 3::2, 1::4])
+    finer = ChromaField(ab, luminance, (80, 126), edges).read(slice(0, 80), slice(0, 126))
+    torch.testing.assert_close(field.read_at(rows - 0.25, columns + 0.25), finer[:, ::2, 1::2])

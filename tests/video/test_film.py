@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from tests.films import TICKS, frame_of, grey_bytes, make_film, picture, tone, truncated
 
 from deepcolor.images import ImageError
 from deepcolor.video.film import Film
 from deepcolor.video.layouts import FilmError
 from deepcolor.video.luma import LumaReader
+from films import TICKS, frame_of, grey_bytes, make_film, picture, tone, truncated
 
 
 def same(film: Film, luma: list[np.ndarray]) -> bool:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.films import make_film, picture
 
 import deepcolor
 from deepcolor import images
@@ -14,6 +13,7 @@ from deepcolor.video.folders import FrameFolder, FrameFolderWriter, film_of
 from deepcolor.video.joining import check, join
 from deepcolor.video.layouts import FilmError
 from deepcolor.video.writing import VideoWriter
+from films import make_film, picture
 
 
 def folder_of(path, numbers=range(1, 6), size=(40, 56), name="{:08d}.png", deep=False):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.color
 import torch
-from tests.films import decoded, make_film, packets_of, picture
+from av.stream import Disposition
 
 from deepcolor.upsample import ChromaField
 from deepcolor.video.codecs import CODECS
@@ -17,6 +17,7 @@ from deepcolor.video.film import Film
 from deepcolor.video.joining import check, join
 from deepcolor.video.layouts import FilmError
 from deepcolor.video.writing import STRETCH, Stretch, VideoWriter
+from films import decoded, grey_bytes, make_film, packets_of, picture
 
 RED = (45.0, 30.0)
 
@@ -145,8 +146,29 @@ def test_all_that_a_film_carries_is_there_again(tmp_path):
 def test_what_a_container_cannot_hold_is_said(tmp_path):
     source = tmp_path / "a.mkv"
     make_film(source, **FILM, subtitles=True)
-    _, remarks = coloured(source, tmp_path / "b.mp4")
-    assert any("subtitles #2 (subrip, eng)" in remark for remark in remarks)
+    for container in ("mp4", "ts"):
+        _, remarks = coloured(source, tmp_path / f"b.{container}")
+        assert any("subtitles #2 (subrip, eng)" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+def test_a_cover_picture_is_kept(tmp_path, container):
+    source, out = tmp_path / "a.mp4", tmp_path / f"b.{container}"
+    make_film(source, **FILM, cover=True)
+    coloured(source, out)
+    with av.open(str(out)) as new:
+        (cover,) = (s for s in new.streams.video if s.disposition & Disposition.attached_pic)
+        (packet,) = (p for p in new.demux(cover) if p.size)
+        assert bytes(packet) == grey_bytes()
+    assert len(list(Film(out).frames())) == 25
+
+
+def test_an_interlaced_film_says_so_again(tmp_path):
+    coded = {"codec": "mpeg2video", "time_base": Fraction(1, 25), "interlaced": True}
+    make_film(tmp_path / "a.mkv", frames=4, **coded)
+    for codec in ("h264", "ffv1"):
+        new, _ = coloured(tmp_path / "a.mkv", tmp_path / "b.mkv", codec=codec)
+        assert new.interlaced
 
 
 def test_sound_is_never_lost_in_silence(tmp_path):
@@ -224,11 +246,13 @@ def test_a_part_takes_its_sound_subtitles_and_chapters_along(tmp_path):
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "ffv1", "vp9"])
 def test_the_same_frames_make_the_same_bytes(tmp_path, codec):
-    make_film(tmp_path / "a.mkv", frames=12, size=(64, 96))
+    # a width at which libx264, as it is, gives other bytes almost every time
+    make_film(tmp_path / "a.mkv", frames=12, size=(144, 176))
     film = Film(tmp_path / "a.mkv")
     whole = write(film, tmp_path / "b.mkv", each=6, codec=codec)
-    later = write(film, tmp_path / "c.mkv", each=6, first=6, codec=codec)
-    assert whole[1].read_bytes() == later[0].read_bytes()
+    for _ in range(3):
+        later = write(film, tmp_path / "c.mkv", each=6, first=6, codec=codec)
+        assert whole[1].read_bytes() == later[0].read_bytes()
 
 
 def test_h265_in_mp4_is_what_apples_players_take(tmp_path):

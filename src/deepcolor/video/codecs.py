@@ -43,7 +43,11 @@ class Encoding:
 
 
 CODECS: Mapping[str, Encoding] = {
-    "h264": Encoding("libx264", "crf", 18, 51, {"preset": "medium"}),
+    # Independent of the processor: with its own instructions x264's macroblock trees give other
+    # bytes each time, at most widths.
+    "h264": Encoding(
+        "libx264", "crf", 18, 51, {"preset": "medium", "x264-params": "cpu-independent=1"}
+    ),
     "h265": Encoding(
         "libx265", "crf", 20, 51, {"preset": "medium", "x265-params": "log-level=none"}
     ),
@@ -209,4 +213,9 @@ def configure(
     context.colorspace = film.matrix_code or MATRIX_CODES[layout.matrix]
     context.color_primaries, context.color_trc = film.tags
     context.flags |= int(Flags.frame_duration)
+    if film.interlaced and not film.deinterlace:
+        if film.field_order:
+            context.field_order = film.field_order
+        if codec == "h264":
+            context.flags |= int(Flags.interlaced_dct | Flags.interlaced_me)
     context.options = options

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -10,7 +11,9 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from deepcolor.files import shown
 from deepcolor.video.layouts import FilmError
+from deepcolor.video.opening import open_container
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -22,11 +25,16 @@ Span = tuple[Fraction, Fraction]
 Timed = tuple[Fraction, int, "Packet[Any]"]
 """When a packet is to be written, what decides between packets of one time, and the packet."""
 
+# FFmpeg writes anything into MPEG-TS, as data that no player knows: these are known there.
+STREAMED = {
+    "aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd", "dvb_subtitle", "dvb_teletext",
+    "hdmv_pgs_subtitle", "klv", "scte_35", "timed_id3",
+}  # fmt: skip
 WHAT = {"audio": "sound", "subtitle": "subtitles", "attachment": "attached file"}
 
 
 def add_copies(
-    source: InputContainer, target: OutputContainer, pictures: int, name: str
+    source: InputContainer, target: OutputContainer, pictures: int, path: Path
 ) -> tuple[dict[int, Stream], list[str]]:
     """Add streams to a film for all that another holds besides its pictures.
 
@@ -34,7 +42,7 @@ def add_copies(
         source: the other film.
         target: the film; nothing is written to it yet.
         pictures: index of the stream of pictures in the other one.
-        name: of the other one, for messages.
+        path: of the other one.
 
     Returns:
         The new streams, by index of the old ones, and remarks on what is left out.
@@ -47,13 +55,16 @@ def add_copies(
     for stream in source.streams:
         if stream.index == pictures or _is_timecode(stream):
             continue  # muxers that know time codes write them anew, from the pictures' metadata
-        if _fits(stream, target.format.name):
+        cover = stream.disposition & Disposition.attached_pic
+        if cover and target.format.name == "matroska":
+            _attach(target, stream, path)
+        elif _fits(stream, target.format.name):
             copies[stream.index] = copy = target.add_stream_from_template(stream, opaque=True)
             copy.metadata.update(stream.metadata)
             copy.disposition = stream.disposition
         elif stream.type == "audio":
             raise FilmError(
-                f"{name}: its sound ({_called(stream)}) cannot lie in {target.format.name};"
+                f"{shown(path)}: its sound ({_called(stream)}) cannot lie in {target.format.name};"
                 " .mkv holds it"
             )
         else:
@@ -61,8 +72,20 @@ def add_copies(
     return copies, remarks
 
 
+def _attach(target: OutputContainer, stream: Stream, path: Path) -> None:
+    """Matroska has no pictures beside the film, but attached files."""
+    with open_container(path, shown(path)) as source:
+        data = next(bytes(packet) for packet in source.demux(source.streams[stream.index]))
+    codec = _codec_of(stream)
+    kind = {"mjpeg": "jpeg"}.get(str(codec), str(codec))
+    new = target.add_attachment(f"cover.{kind}", f"image/{kind}", data)
+    new.metadata.update({k: v for k, v in stream.metadata.items() if k == "title"})
+
+
 def _fits(stream: Stream, container: str) -> bool:
     """Whether a container holds a stream: it is asked to write a header with it."""
+    if container == "mpegts" and _codec_of(stream) not in STREAMED:
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream, opaque=True)
@@ -72,14 +95,19 @@ def _fits(stream: Stream, container: str) -> bool:
     return True
 
 
+def _codec_of(stream: Stream) -> str | None:
+    if stream.codec_context is None:
+        return stream.name
+    return stream.codec_context.codec.canonical_name
+
+
 def _is_timecode(stream: Stream) -> bool:
     return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _called(stream: Stream) -> str:
     """A stream, as a person finds it again."""
-    codec = stream.codec_context.name if stream.codec_context is not None else stream.name
-    parts = [str(part) for part in (codec, stream.language) if part and part != "und"]
+    parts = [str(part) for part in (_codec_of(stream), stream.language) if part and part != "und"]
     kind = WHAT.get(stream.type, stream.type)
     if stream.disposition & Disposition.attached_pic:
         kind = "cover picture"

@@ -109,6 +109,7 @@ class Film:
         if self.count is None and self.duration:
             self.count = max(1, round(self.duration * self.rate))
         self.interlaced = bool(frame.interlaced_frame)
+        self.field_order = getattr(stream.codec_context, "field_order", 0)  # PyAV 18 tells
         if self.interlaced and not self.deinterlace:
             self.remarks.append(
                 "it is interlaced: each frame is two half pictures; deinterlacing gives whole ones"

@@ -158,7 +158,7 @@ def _add_streams(
         new.metadata.update({k: v for k, v in stream.metadata.items() if k == "timecode"})
     new.metadata.update(old.metadata)
     new.disposition = old.disposition
-    return new, *add_copies(source, target, old.index, film.name)
+    return new, *add_copies(source, target, old.index, film.path)
 
 
 class Order:

@@ -104,7 +104,7 @@ class LumaReader:
             self.via = format_name(across, down, depth)
             if grey:
                 self.via = "gray" if depth == 8 else f"gray{depth}le"
-        if any(component.is_alpha for component in components):
+        if any(component.is_alpha for component in components) and codec != "gif":
             self.remarks.append("its transparency is left out")
 
     def _matrix(self, frame: VideoFrame) -> str:
