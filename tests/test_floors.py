@@ -77,7 +77,9 @@ def test_jobs_know_no_command_line(path):
     assert not {"typer", "click"} & {name.split(".")[0] for name in imported_modules(path)}
 
 
-RESUMED = {"weights/download.py", "data/features.py"}  # keep what they have of an unfinished file
+RESUMED = {  # keep what they have of an unfinished file
+    "weights/download.py", "data/features.py", "video/stretches.py", "video/work.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))

@@ -240,6 +240,8 @@ class Count:
 class Counting(Lite):
     """Says how many frames of the shot it has seen."""
 
+    remembers = True
+
     def first_memory(self):
         return Count(torch.zeros(1))
 

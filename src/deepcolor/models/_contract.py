@@ -109,7 +109,7 @@ class Contract(LightningModule, ABC):
         )
 
     def first_memory(self) -> Any:
-        """What to give `predict` with the first frame of a film or of a shot; None where nothing is.
+        """What to give `predict` with the first frame of a film or shot; None where nothing is.
 
         Overridden where a single picture, with `memory=None`, is not coloured as a first frame.
         """
