@@ -104,7 +104,7 @@ def video(
         str | None, typer.Option(help="Where to end, likewise.", show_default="the end")
     ] = None,
     every: Annotated[
-        int, typer.Option(min=1, help="Colour every so manieth frame only: a quick draft.")
+        int, typer.Option(min=1, help="Colour only every Nth frame: a quick draft.")
     ] = 1,
     preview: Annotated[
         str | None,

@@ -58,7 +58,7 @@ class ColorizationDataModule(LightningDataModule):
         frames: of a clip: with 2 or more, batches are clips, (B, frames, 3, size, size): of the
             films in `path` (video files, and folders of numbered frames), or, if there are none,
             `Clips` made of the photographs.
-        every: of films, each so manieth frame.
+        every: of films, take every Nth frame.
         motions: of clips that are made of photographs.
         limit: use the first so many photographs only, in the order of the source (of a folder, by
             path); None uses all.

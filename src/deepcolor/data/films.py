@@ -78,7 +78,7 @@ class Films(PhotoSet):
         root: a video file, or a folder with video files and folders of numbered frames in it, at
             any depth.
         frames: of a stretch, at least 2.
-        every: take each so manieth frame, 1 for all.
+        every: take every Nth frame, 1 for all.
 
     Raises:
         ImportError: for video files without PyAV; the message names what to install.

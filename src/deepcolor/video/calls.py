@@ -76,7 +76,7 @@ def colorize_video(
         crf: quality of the codec, lower is better and larger; its own default when None.
         start: seconds of the film at which to begin.
         end: seconds of the film at which to end.
-        every: colour every so manieth frame only, for a draft.
+        every: colour only every Nth frame, for a draft.
         deinterlace: make whole frames of interlaced ones.
         resume: go on with what an earlier run of the same order finished.
         overwrite: replace a result that is there, and what is left of an unfinished run.

@@ -28,7 +28,7 @@ class FilmOptions:
         codec: of the result; None for the one that its suffix suggests.
         crf: quality of the codec, lower is better; None for its own.
         start, end: seconds of the film between which frames are coloured; None for all.
-        every: colour every so manieth frame only, for a draft.
+        every: colour only every Nth frame, for a draft.
         deinterlace: make whole frames of interlaced ones.
         stretch: frames after which a run can be resumed.
     """
