@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from deepcolor.images import ImageError
 from deepcolor.video.film import Film
@@ -268,11 +269,18 @@ def sound_alone(path):
 
 
 BAD = {
-    "empty.mp4": (lambda p: p.write_bytes(b""), "empty"),
+    "empty.mp4": (lambda p: p.write_bytes(b""), "is an empty file"),
     "text.mp4": (lambda p: p.write_text("not a film\n" * 50), "no film"),
     "list.m3u8": (lambda p: p.write_text("#EXTM3U\n#EXTINF:1,\nother.ts\n"), "no film"),
     "words.srt": (lambda p: p.write_text("1\n00:00:00,000 --> 00:00:01,000\nHi\n"), "no moving"),
-    "picture.mp4": (lambda p: p.write_bytes(grey_bytes()), "picture"),
+    "still.mp4": (lambda p: p.write_bytes(grey_bytes()), "is a picture, not a film"),
+    **{
+        f"photo{suffix}": (
+            lambda p: Image.new("L", (64, 48), 99).save(p),
+            "is a picture, not a film",
+        )
+        for suffix in (".jpg", ".png", ".tif", ".webp")
+    },
     "sound.mp4": (sound_alone, "only audio"),
     "cut.mp4": (
         lambda p: (make_film(p, codec="libx264"), truncated(p, 0.5)),

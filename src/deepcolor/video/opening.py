@@ -12,6 +12,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from deepcolor.images.decoding import decoding
+from deepcolor.images.formats import open_image
+from deepcolor.images.picture import ImageError
 from deepcolor.opening import NoFileError, open_file
 from deepcolor.video.layouts import FilmError
 
@@ -25,6 +28,7 @@ REFUSED = {
     "hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "imf", "lavfi", "image2",
     "tty", "ffmetadata", "webm_dash_manifest", "vapoursynth", "avisynth", "libopenmpt", "txd",
 }  # fmt: skip
+A_PICTURE = "{} is a picture, not a film; deepcolor colorize takes pictures"
 PICTURES = ("_pipe", "image2", "ico", "alias_pix", "brender_pix", "svs")
 
 
@@ -55,14 +59,25 @@ def open_container(path: Path, name: str) -> InputContainer:
             container_options={"format_whitelist": _allowed(), "protocol_whitelist": "file"},
         )
     except (av.error.FFmpegError, ValueError) as error:
+        if _is_picture(path, name):  # FFmpeg knows some by their names, as parts of film folders
+            raise FilmError(A_PICTURE.format(name)) from error
         raise FilmError(
             f"{name} is no film that FFmpeg reads, or is damaged or cut short at its beginning"
             f" ({getattr(error, 'strerror', None) or error})"
         ) from error
     if container.format.name.endswith(PICTURES):
         container.close()
-        raise FilmError(f"{name} is a picture, not a film; deepcolor colorize takes pictures")
+        raise FilmError(A_PICTURE.format(name))
     return container
+
+
+def _is_picture(path: Path, name: str) -> bool:
+    try:
+        with open_file(path) as file, decoding(name, None, quiet=True):
+            open_image(file, name).close()
+    except (ImageError, OSError):
+        return False
+    return True
 
 
 def picture_stream(container: InputContainer, name: str) -> VideoStream:
