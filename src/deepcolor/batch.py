@@ -77,8 +77,8 @@ class Batch:
                     known.setdefault("vector" if value.is_floating_point() else "label", value)
             return cls(rgb=given[0], **known)
         raise TypeError(
-            f"a batch is RGB, a sequence that begins with RGB, or has fields as deepcolor.Batch;"
-            f" got {type(given).__name__}"
+            "a batch is RGB, a sequence that begins with RGB, or has the fields of"
+            f" deepcolor.data.Batch; got {type(given).__name__}"
         )
 
     @property
