@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "around", "carried", "shrunk"]
+__all__ = ["Motion", "MotionFinder", "around", "carried", "cv2", "shrunk"]
 
 Array = NDArray[np.float32]
 
@@ -29,14 +29,15 @@ STILL = 1.1  # times the difference along the motion that standing still may cos
 
 
 @cache
-def _cv2() -> Any:
+def cv2() -> Any:
+    """OpenCV, with one thread."""
     try:
-        import cv2
+        import cv2 as found
     except ImportError as error:
         raise ImportError(f"finding motion in films {needs('video')}") from error
     # pictures this small are slower in threads; and the caller's own threads run beside
-    cv2.setNumThreads(1)
-    return cv2
+    found.setNumThreads(1)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +66,9 @@ class MotionFinder:
     """
 
     def __init__(self, preset: str = "ULTRAFAST") -> None:
-        cv2 = _cv2()
         if preset not in ("ULTRAFAST", "FAST", "MEDIUM"):
             raise ValueError(f"preset must be ULTRAFAST, FAST or MEDIUM, got {preset!r}")
-        self._search = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
+        self._search = cv2().DISOpticalFlow_create(getattr(cv2(), f"DISOPTICAL_FLOW_PRESET_{preset}"))
 
     def between(self, before: Array, after: Array, grid: tuple[int, int]) -> Motion:
         """Motion between two pictures of one shot.
@@ -99,7 +99,6 @@ class MotionFinder:
         Returns:
             (H, W, 2): columns and rows to add, in pixels.
         """
-        cv2 = _cv2()
         height, width = here.shape
         low, high = float(here.min()), float(here.max())
         scale = 255 / max(high - low, 1.0)
@@ -108,9 +107,9 @@ class MotionFinder:
         like = (there - there.mean()) * gain + here.mean()
         bottom, right = max(0, SMALLEST - height), max(0, SMALLEST - width)
         pair = [
-            cv2.copyMakeBorder(
+            cv2().copyMakeBorder(
                 np.clip((one - low) * scale + 0.5, 0, 255).astype(np.uint8),
-                0, bottom, 0, right, cv2.BORDER_REPLICATE,
+                0, bottom, 0, right, cv2().BORDER_REPLICATE,
             )
             for one in (here, like)
         ]  # fmt: skip
@@ -123,15 +122,13 @@ def carried(picture: Array, flow: Array) -> Array:
 
     Between squares it is bicubic; beyond the border lies the border.
     """
-    cv2 = _cv2()
-    return _moved(picture, flow, cv2.INTER_CUBIC).reshape(picture.shape)
+    return _moved(picture, flow, cv2().INTER_CUBIC).reshape(picture.shape)
 
 
 def _moved(picture: Array, flow: Array, between: int | None = None) -> Array:
-    cv2 = _cv2()
-    moved: Array = cv2.remap(
+    moved: Array = cv2().remap(
         picture, _places(flow.shape[0], flow.shape[1]) + flow, None,
-        cv2.INTER_LINEAR if between is None else between, borderMode=cv2.BORDER_REPLICATE,
+        cv2().INTER_LINEAR if between is None else between, borderMode=cv2().BORDER_REPLICATE,
     )  # fmt: skip
     return moved
 
@@ -144,13 +141,13 @@ def _places(height: int, width: int) -> Array:
 
 def shrunk(picture: Array, grid: tuple[int, int]) -> Array:
     """Means over the squares of a grid: (H, W) or (H, W, C) -> (h, w) or (h, w, C)."""
-    small: Array = _cv2().resize(picture, grid[::-1], interpolation=_cv2().INTER_AREA)
+    small: Array = cv2().resize(picture, grid[::-1], interpolation=cv2().INTER_AREA)
     return small
 
 
 def around(trust: Array) -> Array:
     """Mean over the 5 x 5 squares around each: (h, w) -> (h, w)."""
-    mean: Array = _cv2().blur(trust, (5, 5), borderType=_cv2().BORDER_REPLICATE)
+    mean: Array = cv2().blur(trust, (5, 5), borderType=cv2().BORDER_REPLICATE)
     return mean
 
 
@@ -158,10 +155,9 @@ def _answer(
     name: str, there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
 ) -> dict[str, Array]:
     """Flow from `here` to `there` on the grid, and its trust; all but the grid of one size."""
-    cv2 = _cv2()
     height, width = here.shape
     # the way there and back, and where it leads out of the picture
-    to, fro = cv2.split(flow), cv2.split(_moved(opposite, flow))
+    to, fro = cv2().split(flow), cv2().split(_moved(opposite, flow))
     # not cv2.magnitude, whose last digits change from run to run
     length = np.sqrt(to[0] * to[0] + to[1] * to[1])
     miss = np.sqrt(np.square(to[0] + fro[0]) + np.square(to[1] + fro[1]))
