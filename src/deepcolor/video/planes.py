@@ -16,8 +16,9 @@ from torch import Tensor
 
 from deepcolor.color import linear_to_rgb, rgb_to_lab
 from deepcolor.gamut import inverse_f
-from deepcolor.pixels import LEVELS, shrink
+from deepcolor.pixels import LEVELS, from_squares, square_for
 from deepcolor.video.flow import cv2
+from deepcolor.video.flow import shrunk as area_means
 
 if TYPE_CHECKING:
     from deepcolor.upsample import ChromaField
@@ -70,13 +71,25 @@ def _level_table(layout: "Layout") -> NDArray[np.uint16]:
 
 def luminance(layout: "Layout", y: Plane) -> Tensor:
     """As `Layout.luminance`."""
-    return torch.from_numpy(_light_table(layout)[y])[None]
+    return torch.from_numpy(_lights(layout, y))[None]
+
+
+def _lights(layout: "Layout", y: Plane) -> NDArray[np.float32]:
+    table = _light_table(layout)
+    return np.asarray(cv2().LUT(y, table)) if layout.depth == 8 else table.take(y)
 
 
 def shrunk(layout: "Layout", y: Plane, size: tuple[int, int]) -> Tensor:
     """As `Layout.shrunk`, in the very way that pictures are reduced."""
-    grey = torch.from_numpy(levels(layout, y))
-    return shrink(grey[None], size, grey.device)
+    height, width = y.shape
+    square = square_for((height, width), size)
+    light = _lights(layout, y)
+    if square > 1:
+        more = (-height % square, -width % square)
+        if any(more):
+            light = np.pad(light, [(0, more[0]), (0, more[1])], mode="edge")
+        light = area_means(light, (light.shape[0] // square, light.shape[1] // square))
+    return from_squares(torch.from_numpy(light)[None, None], (height, width), size)
 
 
 def levels(layout: "Layout", y: Plane) -> NDArray[np.uint16]:
