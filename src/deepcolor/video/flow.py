@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "around", "carried", "cv2", "shrunk"]
+__all__ = ["Motion", "MotionFinder", "around", "carried", "cv2", "middle", "shrunk"]
 
 Array = NDArray[np.float32]
 
@@ -78,16 +78,27 @@ class MotionFinder:
             after: the same shape.
             grid: rows and columns of the squares to answer for.
         """
+        before, after, back, ahead = self._halves(before, after, grid)
+        squares, trust = _answer(before, after, back, ahead, grid)
+        squares_ahead, trust_ahead = _answer(after, before, ahead, back, grid)
+        return Motion(
+            back=squares, ahead=squares_ahead, back_trust=trust, ahead_trust=trust_ahead
+        )
+
+    def back(self, before: Array, after: Array, grid: tuple[int, int]) -> tuple[Array, Array]:
+        """`back` and `back_trust` of `between` alone: two thirds of the time."""
+        return _answer(*self._halves(before, after, grid), grid)
+
+    def _halves(
+        self, before: Array, after: Array, grid: tuple[int, int]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Both pictures and the flow between them, back and ahead, at half the size."""
         flows = [self.flow(after, before), self.flow(before, after)]
         # the search ends at a quarter of the size: halves hold all that it says
-        size = tuple(max(few, many // 2) for few, many in zip(grid, before.shape, strict=True))
-        before, after = shrunk(before, size), shrunk(after, size)
-        share = np.array([size[1] / flows[0].shape[1], size[0] / flows[0].shape[0]], np.float32)
+        size = (max(grid[0], before.shape[0] // 2), max(grid[1], before.shape[1] // 2))
+        share = np.array([size[1] / before.shape[1], size[0] / before.shape[0]], np.float32)
         back, ahead = (shrunk(flow, size) * share for flow in flows)
-        return Motion(
-            **_answer("back", before, after, back, ahead, grid),
-            **_answer("ahead", after, before, ahead, back, grid),
-        )
+        return shrunk(before, size), shrunk(after, size), back, ahead
 
     def flow(self, here: Array, there: Array) -> Array:
         """Where each pixel of one picture lies in another.
@@ -152,8 +163,8 @@ def around(trust: Array) -> Array:
 
 
 def _answer(
-    name: str, there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
-) -> dict[str, Array]:
+    there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
+) -> tuple[Array, Array]:
     """Flow from `here` to `there` on the grid, and its trust; all but the grid of one size."""
     height, width = here.shape
     # the way there and back, and where it leads out of the picture
@@ -170,7 +181,7 @@ def _answer(
     at_rest, light = shrunk(there, grid), shrunk(here, grid)
     squares = shrunk(flow, grid)
     difference, standing = _differences(light, moving, at_rest)
-    noise = float(np.median(np.minimum(difference, standing)))
+    noise = middle(np.minimum(difference, standing))
     stands = (standing <= STILL * difference + noise) & (shrunk(length, grid) < STANDING)
     squares *= np.array([grid[1] / width, grid[0] / height], np.float32)
     squares[stands] = 0
@@ -178,7 +189,7 @@ def _answer(
     off = np.where(stands, standing, difference).astype(np.float32)
     trust = _trust(off / np.float32(allowed))
     trust *= np.where(stands, np.float32(1), shrunk(way, grid))
-    return {name: squares, f"{name}_trust": trust}
+    return squares, trust
 
 
 def _differences(light: Array, *others: Array) -> list[Array]:
@@ -190,19 +201,26 @@ def _differences(light: Array, *others: Array) -> list[Array]:
 def _exposure(dark: Array, light: Array) -> tuple[float, float]:
     """Gain and offset that bring one picture's lightness to another's, whatever moved in it."""
     x, y = dark.ravel().astype(np.float64), light.ravel().astype(np.float64)
-    weight = np.ones_like(x)
-    gain, offset = 1.0, float(np.median(y - x))
+    gain, offset = 1.0, middle(y - x)
     for _ in range(3):
-        error = np.abs(y - gain * x - offset)
-        weight = 1 / (1 + (error / max(0.5, 1.5 * float(np.median(error)))) ** 2) ** 2
+        error = y - gain * x - offset
+        weight = error / max(0.5, 1.5 * middle(np.abs(error)))
+        weight = 1 / np.square(1 + np.square(weight))
         total = weight.sum()
-        mx, my = (weight * x).sum() / total, (weight * y).sum() / total
-        variance = (weight * (x - mx) ** 2).sum() / total
+        mx, my = weight @ x / total, weight @ y / total
+        dx = x - mx
+        weight *= dx
         # a prior of gain 1: a picture without contrast says nothing of its gain
-        gain = ((weight * (x - mx) * (y - my)).sum() / total + 1) / (variance + 1)
-        gain = float(np.clip(gain, 0.5, 2))
+        gain = (weight @ (y - my) / total + 1) / (weight @ dx / total + 1)
+        gain = min(max(float(gain), 0.5), 2.0)
         offset = float(my - gain * mx)
     return gain, offset
+
+
+def middle(values: NDArray[Any]) -> float:
+    """The median, the upper one of two; numpy's own takes many times as long."""
+    values = values.ravel()
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 def _trust(excess: Array) -> Array:

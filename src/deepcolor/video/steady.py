@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcolor.video.flow import Array, Motion, MotionFinder, around, carried
+from deepcolor.video.flow import Array, Motion, MotionFinder, around, carried, middle
 
 __all__ = ["Steadier"]
 
@@ -210,7 +210,7 @@ def _at_odds(
     """Weights of past and future where they are at odds: what the frame itself is unlike loses."""
     both = (weight > 0) & (weight_to_come > 0)
     odds = _distance(past, future)
-    usual = float(np.median(odds[both])) if both.any() else 0.0
+    usual = middle(odds[both]) if both.any() else 0.0
     over = np.maximum(np.float32(0), odds / np.float32(max(ODDS, UNUSUAL * usual)) - np.float32(1))
     agree = np.exp(-np.square(over))
     agree[~both] = 1
