@@ -68,7 +68,9 @@ class MotionFinder:
     def __init__(self, preset: str = "ULTRAFAST") -> None:
         if preset not in ("ULTRAFAST", "FAST", "MEDIUM"):
             raise ValueError(f"preset must be ULTRAFAST, FAST or MEDIUM, got {preset!r}")
-        self._search = cv2().DISOpticalFlow_create(getattr(cv2(), f"DISOPTICAL_FLOW_PRESET_{preset}"))
+        self._search = cv2().DISOpticalFlow_create(
+            getattr(cv2(), f"DISOPTICAL_FLOW_PRESET_{preset}")
+        )
 
     def between(self, before: Array, after: Array, grid: tuple[int, int]) -> Motion:
         """Motion between two pictures of one shot.
@@ -81,9 +83,7 @@ class MotionFinder:
         before, after, back, ahead = self._halves(before, after, grid)
         squares, trust = _answer(before, after, back, ahead, grid)
         squares_ahead, trust_ahead = _answer(after, before, ahead, back, grid)
-        return Motion(
-            back=squares, ahead=squares_ahead, back_trust=trust, ahead_trust=trust_ahead
-        )
+        return Motion(back=squares, ahead=squares_ahead, back_trust=trust, ahead_trust=trust_ahead)
 
     def back(self, before: Array, after: Array, grid: tuple[int, int]) -> tuple[Array, Array]:
         """`back` and `back_trust` of `between` alone: two thirds of the time."""
