@@ -136,3 +136,11 @@ def test_chroma_is_read_anywhere_between_pixels(edges):
     torch.testing.assert_close(field.read_at(rows[3::2], columns[1::4]), whole[:, 3::2, 1::4])
     finer = ChromaField(ab, luminance, (80, 126), edges).read(slice(0, 80), slice(0, 126))
     torch.testing.assert_close(field.read_at(rows - 0.25, columns + 0.25), finer[:, ::2, 1::2])
+
+
+def test_tall_pictures_are_read_as_short_ones_are():
+    ab, luminance = torch.randn(2, 9, 5) * 30, torch.randn(1, 9, 5) * 30
+    field = ChromaField(ab, luminance, (300, 20))
+    rows, columns = torch.arange(300) + 0.25, torch.arange(20) + 0.5
+    each = [field.read_at(rows[i : i + 1], columns) for i in range(300)]
+    torch.testing.assert_close(field.read_at(rows, columns), torch.cat(each, dim=1))

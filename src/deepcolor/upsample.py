@@ -22,6 +22,7 @@ VARIANCE = 200.0
 CUBIC = -0.75  # Keys' parameter, as torch and OpenCV have it
 # Means over squares of a bicubic enlargement: the cubic's integrals over the squares around.
 BICUBIC_MEANS = (-0.0195, 0.0937, 0.8516, 0.0937, -0.0195)
+BAND = 64  # rows that are read at once
 SHARPENING = 2  # steps of the fixed-point iteration that undoes them
 
 
@@ -88,7 +89,14 @@ class ChromaField:
         first, across = _bicubic(columns, self.size[1], self.lines)
         wide = torch.matmul(self.lines[:, :, first : first + across.shape[1]], across.T)
         first, down = _bicubic(rows, self.size[0], self.lines.mT)
-        return torch.matmul(down, wide[:, first : first + down.shape[1]])
+        wide = wide[:, first : first + down.shape[1]]
+        out = wide.new_empty(4, len(rows), len(columns))
+        for start in range(0, len(rows), BAND):  # each band needs a few rows of squares only
+            band = slice(start, start + BAND)
+            used = down[band].any(0).nonzero()
+            near = slice(int(used[0]), int(used[-1]) + 1)
+            torch.matmul(down[band, near], wide[:, near], out=out[:, band])
+        return out
 
 
 def _centres(span: slice, field: ChromaField) -> Tensor:

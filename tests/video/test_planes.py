@@ -144,5 +144,34 @@ def test_luminance_is_that_of_the_grey_a_screen_shows(depth, full_range):
     torch.testing.assert_close(layout.shrunk(y, (10, 12)), reduced, atol=0.02, rtol=0)
 
 
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("size", [(120, 160), (121, 163), (89, 40), (30, 31)])
+def test_films_are_reduced_as_pictures_are(depth, size):
+    layout = Layout(width=size[1], height=size[0], depth=depth, full_range=True)
+    y = np.random.default_rng(2).integers(0, 1 << depth, size).astype(layout.dtype)
+    grey = torch.from_numpy(y / ((1 << depth) - 1)).float()
+    reduced = shrink(grey[None], (20, 19), torch.device("cpu"))
+    torch.testing.assert_close(layout.shrunk(y, (20, 19)), reduced, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("matrix", sorted(SHARES))
+def test_more_chroma_than_there_is_keeps_its_hue(matrix):
+    layout = Layout(width=256, height=1, depth=12, across=1, down=1, matrix=matrix)
+    y = ramp(layout)
+    inside = np.stack(layout.chroma(y, even((90, 60), (1, 256)))).astype(int)
+    beyond = np.stack(layout.chroma(y, even((270, 180), (1, 256)))).astype(int)
+    assert np.abs(beyond - inside).max() < 120  # of 4096: neither has any room left
+    assert shown(layout, y, *beyond.astype(np.uint16)).min() > -0.5 / 224
+    assert shown(layout, y, *beyond.astype(np.uint16)).max() < 1 + 0.5 / 224
+
+
+def test_every_level_of_luma_has_a_shade_of_its_own():
+    layout = Layout(width=256, height=1, depth=12, across=1, down=1, full_range=True)
+    y = (np.arange(256)[None] * 4095 // 255).astype(np.uint16)
+    planes = np.stack(layout.chroma(y, even((9, -7), (1, 256)))).astype(int)
+    steps = np.abs(np.diff(planes, axis=-1))[:, 0, 32:240]
+    assert steps.max() <= 16  # a step of 8 bits: no bands
+
+
 def test_the_matrices_are_those_of_the_standards():
     assert {name: MATRICES[name] for name in SHARES} == SHARES

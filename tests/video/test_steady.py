@@ -197,6 +197,12 @@ def test_commanded_colours_win_and_hold_until_the_cut():
     assert torch.equal(out[12:], guessed[12:])
 
 
+def test_a_command_of_nothing_changes_no_bit():
+    film, fresh = texture(*SIZE).expand(12, -1, -1, -1), noise(12, 4)
+    plain = steadied(film, fresh, cuts=(0, 6))
+    assert torch.equal(steadied(film, fresh, cuts=(0, 6), keep=torch.zeros(12, 1, *GRID)), plain)
+
+
 def test_later_commands_replace_earlier_ones():
     film = texture(*SIZE).expand(12, -1, -1, -1)
     keep = torch.zeros(12, 1, *GRID)

@@ -6,7 +6,17 @@ needs cubes and one table for sRGB's curve, no roots.
 """
 
 from deepcolor.pixels.compose import PictureChroma, compose
-from deepcolor.pixels.luminance import LEVELS, f_luminance, shrink, unit
+from deepcolor.pixels.luminance import LEVELS, f_luminance, from_squares, shrink, square_for, unit
 from deepcolor.pixels.workers import tiles
 
-__all__ = ["LEVELS", "PictureChroma", "compose", "f_luminance", "shrink", "tiles", "unit"]
+__all__ = [
+    "LEVELS",
+    "PictureChroma",
+    "compose",
+    "f_luminance",
+    "from_squares",
+    "shrink",
+    "square_for",
+    "tiles",
+    "unit",
+]

@@ -10,7 +10,7 @@ from torch import Tensor
 from deepcolor.color import rgb_to_lab, rgb_to_linear
 from deepcolor.pixels.workers import TILE_PIXELS, TILE_WIDTH, bands_of, workers
 
-__all__ = ["LEVELS", "f_luminance", "look_up", "shrink", "unit"]
+__all__ = ["LEVELS", "f_luminance", "from_squares", "look_up", "shrink", "square_for", "unit"]
 
 LEVELS = {torch.uint8: 255, torch.uint16: 65535}  # full scale of the integer depths
 LUMINANCE = (0.212671, 0.715160, 0.072169)  # Y of linear red, green, blue (ITU-R BT.709), as kornia
@@ -102,7 +102,7 @@ def shrink(pixels: Tensor, size: tuple[int, int], device: torch.device) -> Tenso
         (1, h, w) L in [0, 100].
     """
     height, width = pixels.shape[-2:]
-    square = max(1, min(height // (2 * size[0]), width // (2 * size[1])))
+    square = square_for((height, width), size)
     bands = bands_of(height, width, square, device)
     means: dict[int, Tensor] = {}
 
@@ -116,12 +116,30 @@ def shrink(pixels: Tensor, size: tuple[int, int], device: torch.device) -> Tenso
 
     workers.run(average, bands)
     luminance = torch.cat([means[band.start] for band in bands], dim=2) * 116 - 16
+    return from_squares(luminance, (height, width), size)
+
+
+def square_for(full: tuple[int, int], size: tuple[int, int]) -> int:
+    """The side of the squares that a picture of height and width `full` is averaged over first."""
+    return max(1, min(full[0] // (2 * size[0]), full[1] // (2 * size[1])))
+
+
+def from_squares(means: Tensor, full: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """The second half of `shrink`.
+
+    Args:
+        means: (1, 1, r, c) L, over squares of `square_for`; the last ones filled up by the border.
+        full: height and width of the picture.
+        size: height and width of the result.
+
+    Returns:
+        (1, h, w) L in [0, 100].
+    """
+    square = square_for(full, size)
     # The scale says where the picture ends within its last, filled-up squares.
-    scale = tuple(
-        _scale(full, wanted, square) for full, wanted in zip((height, width), size, strict=True)
-    )
+    scale = tuple(_scale(side, wanted, square) for side, wanted in zip(full, size, strict=True))
     small = F.interpolate(
-        luminance, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True,
+        means, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True,
         recompute_scale_factor=False,
     )  # fmt: skip
     return small[0, :, : size[0], : size[1]].clamp(0, 100)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
-import torch
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
@@ -43,8 +42,8 @@ class Encoding:
 
 
 CODECS: Mapping[str, Encoding] = {
-    # Independent of the processor: with its own instructions x264's macroblock trees give other
-    # bytes each time, at most widths.
+    # Independent of the processor: with the instructions of AVX-512 x264's macroblock trees give
+    # other bytes each time, at some widths. It costs no time.
     "h264": Encoding(
         "libx264", "crf", 18, 51, {"preset": "medium", "x264-params": "cpu-independent=1"}
     ),
@@ -196,9 +195,6 @@ def configure(
                 f" {encoding.default} is our choice"
             )
         options[encoding.quality] = str(chosen)
-    if codec == "h264" and "AVX512" in torch.backends.cpu.get_cpu_capability():
-        # x264's code for AVX-512 gives other bytes from run to run (its macroblock tree)
-        options["x264-params"] = "asm=avx2"
     if codec == "ffv1" and (layout.width % layout.across or layout.height % layout.down):
         options["slices"] = "1"  # this version cuts no planes of chroma that are rounded up
     if container == "avi" and codec in ("h264", "h265"):

@@ -101,13 +101,13 @@ class CutFinder:
         height, width = after.shape
         unit = math.sqrt(height * width) / GRID
         grid = (max(1, round(height / unit)), max(1, round(width / unit)))
-        motion = self._find.between(before, after, grid)
-        was = carried(shrunk(before, grid)[..., None], motion.back).ravel().astype(np.float64)
+        back, trust = self._find.back(before, after, grid)
+        was = carried(shrunk(before, grid)[..., None], back).ravel().astype(np.float64)
         now = shrunk(after, grid).ravel().astype(np.float64)
         was, now = was - was.mean(), now - now.mean()
         size = math.sqrt(float((was @ was) * (now @ now)))
         alike = float(was @ now) / size if size else 0.0
-        return 1 - float(motion.back_trust.mean()) + UNLIKE * (1 - alike)
+        return 1 - float(trust.mean()) + UNLIKE * (1 - alike)
 
 
 def _small(luminance: Tensor) -> Array:

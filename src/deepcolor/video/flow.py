@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepcolor.extras import needs
 
-__all__ = ["Motion", "MotionFinder", "around", "carried", "shrunk"]
+__all__ = ["Motion", "MotionFinder", "around", "carried", "cv2", "middle", "shrunk"]
 
 Array = NDArray[np.float32]
 
@@ -29,14 +29,15 @@ STILL = 1.1  # times the difference along the motion that standing still may cos
 
 
 @cache
-def _cv2() -> Any:
+def cv2() -> Any:
+    """OpenCV, with one thread."""
     try:
-        import cv2
+        import cv2 as found
     except ImportError as error:
         raise ImportError(f"finding motion in films {needs('video')}") from error
     # pictures this small are slower in threads; and the caller's own threads run beside
-    cv2.setNumThreads(1)
-    return cv2
+    found.setNumThreads(1)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +66,11 @@ class MotionFinder:
     """
 
     def __init__(self, preset: str = "ULTRAFAST") -> None:
-        cv2 = _cv2()
         if preset not in ("ULTRAFAST", "FAST", "MEDIUM"):
             raise ValueError(f"preset must be ULTRAFAST, FAST or MEDIUM, got {preset!r}")
-        self._search = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset}"))
+        self._search = cv2().DISOpticalFlow_create(
+            getattr(cv2(), f"DISOPTICAL_FLOW_PRESET_{preset}")
+        )
 
     def between(self, before: Array, after: Array, grid: tuple[int, int]) -> Motion:
         """Motion between two pictures of one shot.
@@ -78,16 +80,25 @@ class MotionFinder:
             after: the same shape.
             grid: rows and columns of the squares to answer for.
         """
+        before, after, back, ahead = self._halves(before, after, grid)
+        squares, trust = _answer(before, after, back, ahead, grid)
+        squares_ahead, trust_ahead = _answer(after, before, ahead, back, grid)
+        return Motion(back=squares, ahead=squares_ahead, back_trust=trust, ahead_trust=trust_ahead)
+
+    def back(self, before: Array, after: Array, grid: tuple[int, int]) -> tuple[Array, Array]:
+        """`back` and `back_trust` of `between` alone: two thirds of the time."""
+        return _answer(*self._halves(before, after, grid), grid)
+
+    def _halves(
+        self, before: Array, after: Array, grid: tuple[int, int]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Both pictures and the flow between them, back and ahead, at half the size."""
         flows = [self.flow(after, before), self.flow(before, after)]
         # the search ends at a quarter of the size: halves hold all that it says
-        size = tuple(max(few, many // 2) for few, many in zip(grid, before.shape, strict=True))
-        before, after = shrunk(before, size), shrunk(after, size)
-        share = np.array([size[1] / flows[0].shape[1], size[0] / flows[0].shape[0]], np.float32)
+        size = (max(grid[0], before.shape[0] // 2), max(grid[1], before.shape[1] // 2))
+        share = np.array([size[1] / before.shape[1], size[0] / before.shape[0]], np.float32)
         back, ahead = (shrunk(flow, size) * share for flow in flows)
-        return Motion(
-            **_answer("back", before, after, back, ahead, grid),
-            **_answer("ahead", after, before, ahead, back, grid),
-        )
+        return shrunk(before, size), shrunk(after, size), back, ahead
 
     def flow(self, here: Array, there: Array) -> Array:
         """Where each pixel of one picture lies in another.
@@ -99,7 +110,6 @@ class MotionFinder:
         Returns:
             (H, W, 2): columns and rows to add, in pixels.
         """
-        cv2 = _cv2()
         height, width = here.shape
         low, high = float(here.min()), float(here.max())
         scale = 255 / max(high - low, 1.0)
@@ -108,9 +118,9 @@ class MotionFinder:
         like = (there - there.mean()) * gain + here.mean()
         bottom, right = max(0, SMALLEST - height), max(0, SMALLEST - width)
         pair = [
-            cv2.copyMakeBorder(
+            cv2().copyMakeBorder(
                 np.clip((one - low) * scale + 0.5, 0, 255).astype(np.uint8),
-                0, bottom, 0, right, cv2.BORDER_REPLICATE,
+                0, bottom, 0, right, cv2().BORDER_REPLICATE,
             )
             for one in (here, like)
         ]  # fmt: skip
@@ -123,15 +133,13 @@ def carried(picture: Array, flow: Array) -> Array:
 
     Between squares it is bicubic; beyond the border lies the border.
     """
-    cv2 = _cv2()
-    return _moved(picture, flow, cv2.INTER_CUBIC).reshape(picture.shape)
+    return _moved(picture, flow, cv2().INTER_CUBIC).reshape(picture.shape)
 
 
 def _moved(picture: Array, flow: Array, between: int | None = None) -> Array:
-    cv2 = _cv2()
-    moved: Array = cv2.remap(
+    moved: Array = cv2().remap(
         picture, _places(flow.shape[0], flow.shape[1]) + flow, None,
-        cv2.INTER_LINEAR if between is None else between, borderMode=cv2.BORDER_REPLICATE,
+        cv2().INTER_LINEAR if between is None else between, borderMode=cv2().BORDER_REPLICATE,
     )  # fmt: skip
     return moved
 
@@ -144,24 +152,23 @@ def _places(height: int, width: int) -> Array:
 
 def shrunk(picture: Array, grid: tuple[int, int]) -> Array:
     """Means over the squares of a grid: (H, W) or (H, W, C) -> (h, w) or (h, w, C)."""
-    small: Array = _cv2().resize(picture, grid[::-1], interpolation=_cv2().INTER_AREA)
+    small: Array = cv2().resize(picture, grid[::-1], interpolation=cv2().INTER_AREA)
     return small
 
 
 def around(trust: Array) -> Array:
     """Mean over the 5 x 5 squares around each: (h, w) -> (h, w)."""
-    mean: Array = _cv2().blur(trust, (5, 5), borderType=_cv2().BORDER_REPLICATE)
+    mean: Array = cv2().blur(trust, (5, 5), borderType=cv2().BORDER_REPLICATE)
     return mean
 
 
 def _answer(
-    name: str, there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
-) -> dict[str, Array]:
+    there: Array, here: Array, flow: Array, opposite: Array, grid: tuple[int, int]
+) -> tuple[Array, Array]:
     """Flow from `here` to `there` on the grid, and its trust; all but the grid of one size."""
-    cv2 = _cv2()
     height, width = here.shape
     # the way there and back, and where it leads out of the picture
-    to, fro = cv2.split(flow), cv2.split(_moved(opposite, flow))
+    to, fro = cv2().split(flow), cv2().split(_moved(opposite, flow))
     # not cv2.magnitude, whose last digits change from run to run
     length = np.sqrt(to[0] * to[0] + to[1] * to[1])
     miss = np.sqrt(np.square(to[0] + fro[0]) + np.square(to[1] + fro[1]))
@@ -174,7 +181,7 @@ def _answer(
     at_rest, light = shrunk(there, grid), shrunk(here, grid)
     squares = shrunk(flow, grid)
     difference, standing = _differences(light, moving, at_rest)
-    noise = float(np.median(np.minimum(difference, standing)))
+    noise = middle(np.minimum(difference, standing))
     stands = (standing <= STILL * difference + noise) & (shrunk(length, grid) < STANDING)
     squares *= np.array([grid[1] / width, grid[0] / height], np.float32)
     squares[stands] = 0
@@ -182,7 +189,7 @@ def _answer(
     off = np.where(stands, standing, difference).astype(np.float32)
     trust = _trust(off / np.float32(allowed))
     trust *= np.where(stands, np.float32(1), shrunk(way, grid))
-    return {name: squares, f"{name}_trust": trust}
+    return squares, trust
 
 
 def _differences(light: Array, *others: Array) -> list[Array]:
@@ -194,19 +201,26 @@ def _differences(light: Array, *others: Array) -> list[Array]:
 def _exposure(dark: Array, light: Array) -> tuple[float, float]:
     """Gain and offset that bring one picture's lightness to another's, whatever moved in it."""
     x, y = dark.ravel().astype(np.float64), light.ravel().astype(np.float64)
-    weight = np.ones_like(x)
-    gain, offset = 1.0, float(np.median(y - x))
+    gain, offset = 1.0, middle(y - x)
     for _ in range(3):
-        error = np.abs(y - gain * x - offset)
-        weight = 1 / (1 + (error / max(0.5, 1.5 * float(np.median(error)))) ** 2) ** 2
+        error = y - gain * x - offset
+        weight = error / max(0.5, 1.5 * middle(np.abs(error)))
+        weight = 1 / np.square(1 + np.square(weight))
         total = weight.sum()
-        mx, my = (weight * x).sum() / total, (weight * y).sum() / total
-        variance = (weight * (x - mx) ** 2).sum() / total
+        mx, my = weight @ x / total, weight @ y / total
+        dx = x - mx
+        weight *= dx
         # a prior of gain 1: a picture without contrast says nothing of its gain
-        gain = ((weight * (x - mx) * (y - my)).sum() / total + 1) / (variance + 1)
-        gain = float(np.clip(gain, 0.5, 2))
+        gain = (weight @ (y - my) / total + 1) / (weight @ dx / total + 1)
+        gain = min(max(float(gain), 0.5), 2.0)
         offset = float(my - gain * mx)
     return gain, offset
+
+
+def middle(values: NDArray[Any]) -> float:
+    """The median, the upper one of two; numpy's own takes many times as long."""
+    values = values.ravel()
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 def _trust(excess: Array) -> Array:

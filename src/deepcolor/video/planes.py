@@ -16,7 +16,9 @@ from torch import Tensor
 
 from deepcolor.color import linear_to_rgb, rgb_to_lab
 from deepcolor.gamut import inverse_f
-from deepcolor.pixels import LEVELS, shrink
+from deepcolor.pixels import LEVELS, from_squares, square_for
+from deepcolor.video.flow import cv2
+from deepcolor.video.flow import shrunk as area_means
 
 if TYPE_CHECKING:
     from deepcolor.upsample import ChromaField
@@ -37,6 +39,8 @@ BISECTIONS = 14
 # The atlas of colours, which is interpolated in: luma has 4 steps of 8 bits between nodes.
 GREYS, SIDE = 65, 49
 FARTHEST = 120.0  # ab of its border; only blues lie farther out, none of them at any luma
+STEP = 2 * FARTHEST / (SIDE - 1)  # between its nodes
+SHADES = 512  # of luma, in which it is looked up: well over a step of 8 bits apart from no luma
 
 
 @lru_cache(maxsize=16)
@@ -67,13 +71,25 @@ def _level_table(layout: "Layout") -> NDArray[np.uint16]:
 
 def luminance(layout: "Layout", y: Plane) -> Tensor:
     """As `Layout.luminance`."""
-    return torch.from_numpy(_light_table(layout)[y])[None]
+    return torch.from_numpy(_lights(layout, y))[None]
+
+
+def _lights(layout: "Layout", y: Plane) -> NDArray[np.float32]:
+    table = _light_table(layout)
+    return np.asarray(cv2().LUT(y, table)) if layout.depth == 8 else table.take(y)
 
 
 def shrunk(layout: "Layout", y: Plane, size: tuple[int, int]) -> Tensor:
     """As `Layout.shrunk`, in the very way that pictures are reduced."""
-    grey = torch.from_numpy(levels(layout, y))
-    return shrink(grey[None], size, grey.device)
+    height, width = y.shape
+    square = square_for((height, width), size)
+    light = _lights(layout, y)
+    if square > 1:
+        more = (-height % square, -width % square)
+        if any(more):
+            light = np.pad(light, [(0, more[0]), (0, more[1])], mode="edge")
+        light = area_means(light, (light.shape[0] // square, light.shape[1] // square))
+    return from_squares(torch.from_numpy(light)[None, None], (height, width), size)
 
 
 def levels(layout: "Layout", y: Plane) -> NDArray[np.uint16]:
@@ -203,11 +219,35 @@ def _atlas(luma_shares: Shares, corners: Corners) -> Tensor:
     return offsets[::2].reshape(1, 2, GREYS, SIDE, SIDE)
 
 
+@lru_cache(maxsize=4)
+def _sheets(layout: "Layout") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The atlas as Cb and Cr, one shade of luma below the other: (SHADES * SIDE, SIDE) each.
+
+    Within a shade a goes down and b across. Colours at the nodes fit into R'G'B'; so do those
+    between, as all that fits is convex where luma is one. A half is added, for rounding down.
+    """
+    red, blue = layout.luma_shares
+    atlas = _atlas(layout.luma_shares, layout.corners)
+    size = (SHADES, SIDE, SIDE)
+    offsets = F.interpolate(atlas, size=size, mode="trilinear", align_corners=True)[0].flatten(1)
+    grey = torch.linspace(0, 1, SHADES).repeat_interleave(SIDE * SIDE)
+    middle = (offsets[0] * red + offsets[1] * blue) / (red + blue - 1)
+    offsets *= _room(grey, torch.stack([offsets[0], middle, offsets[1]])).clamp_(max=1)
+    cb, cr = (
+        (offset * (layout.chroma_span / (2 * (1 - share))) + (layout.neutral + 0.5))
+        .view(SHADES * SIDE, SIDE)
+        .numpy()
+        for offset, share in ((offsets[1], blue), (offsets[0], red))
+    )
+    return cb, cr
+
+
 @lru_cache(maxsize=16)
-def _guides(layout: "Layout", weight: int) -> tuple[Tensor, Tensor]:
-    """Of sums of luma: L, and R'G'B' of the grey."""
-    grey = torch.from_numpy(_grey(layout, weight))
-    return _lightness(layout, weight).float(), grey.float()
+def _guides(layout: "Layout", weight: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of sums of luma: L in steps of the atlas, and the row of the sheets where b is 0."""
+    grey = _grey(layout, weight)
+    shade = np.rint(grey * (SHADES - 1)).astype(np.float32)
+    return (_lightness(layout, weight) / STEP).float().numpy(), shade * SIDE + SIDE // 2
 
 
 def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Plane]:
@@ -217,33 +257,24 @@ def chroma(layout: "Layout", y: Plane, field: "ChromaField") -> tuple[Plane, Pla
     left, top = layout.shift
     rows = torch.arange(height) * layout.down + (top + 0.5)
     columns = torch.arange(width) * layout.across + (left + 0.5)
-    lines = field.read_at(rows.to(field.device), columns.to(field.device)).cpu()
-    lightness, greys = _guides(layout, weight)
-    red, blue = layout.luma_shares
-    green = 1 - red - blue
+    lines = field.read_at(rows.to(field.device), columns.to(field.device)).cpu().numpy()
+    lightness, shades = _guides(layout, weight)
+    sheets = _sheets(layout)
     out = np.empty((2, height, width), dtype=layout.dtype)
     step = max(1, TILE // width)
     for start in range(0, height, step):
         tile = slice(start, min(height, start + step))
-        index = torch.from_numpy(sums[tile].reshape(-1))
-        guide = lightness.index_select(0, index).view(-1, width)
-        grey = greys.index_select(0, index).view(-1, width)
-        places = torch.empty(*guide.shape, 3)  # b, a and luma, from -1 to 1
-        for channel, place in ((0, places[..., 1]), (1, places[..., 0])):
-            torch.addcmul(lines[2 + channel, tile], lines[channel, tile], guide, out=place)
-        ab = places[..., :2]
-        if float(ab.abs().max()) > FARTHEST:  # that hue is followed to the border of the atlas
-            ab /= ab.abs().amax(-1, keepdim=True).clamp_(min=FARTHEST)
-        else:
-            ab /= FARTHEST
-        torch.sub(grey * 2, 1, out=places[..., 2])
-        atlas = _atlas(layout.luma_shares, layout.corners)
-        found = F.grid_sample(
-            atlas, places[None, None], mode="bilinear", padding_mode="border", align_corners=True
-        )[0, :, 0]
-        middle = (found[0] * red).add_(found[1], alpha=blue).mul_(-1 / green)
-        room = _room(grey, torch.stack([found[0], middle, found[1]])).clamp_(max=1)
-        for plane, offset, share in ((out[0], found[1], blue), (out[1], found[0], red)):
-            factor = layout.chroma_span / (2 * (1 - share))
-            plane[tile] = (offset * room).mul_(factor).add_(layout.neutral + 0.5).floor_().numpy()
+        index = sums[tile]
+        guide = lightness.take(index)
+        places = lines[:2, tile] * guide
+        places += lines[2:, tile] * np.float32(1 / STEP)
+        farthest = max(places.max(), -places.min())
+        if farthest > SIDE // 2:  # that hue is followed to the border of the atlas
+            places *= (SIDE // 2) / np.maximum(np.abs(places).max(0), np.float32(SIDE // 2))
+        places[0] += shades.take(index)
+        places[1] += np.float32(SIDE // 2)
+        for plane, sheet in zip(out, sheets, strict=True):
+            plane[tile] = cv2().remap(
+                sheet, places[1], places[0], cv2().INTER_LINEAR, borderMode=cv2().BORDER_REPLICATE
+            )
     return out[0], out[1]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcolor.video.flow import Array, Motion, MotionFinder, around, carried
+from deepcolor.video.flow import Array, Motion, MotionFinder, around, carried, middle
 
 __all__ = ["Steadier"]
 
@@ -160,33 +160,37 @@ class Steadier:
         """The oldest frame that waits, steadied."""
         frame = self._waiting[0]
         to_come, weight_to_come = self._to_come()
+        first = frame.motion is None or self._mean is None
+        commanded = bool(frame.keep.any()) or not (first or self._holds is None)
+        told, holds = np.zeros_like(frame.ab), np.zeros_like(frame.keep)
         if frame.motion is None or self._mean is None:
             mean, weight = np.zeros_like(frame.ab), np.zeros_like(frame.keep)
-            told, holds = np.zeros_like(frame.ab), np.zeros_like(frame.keep)
         else:
             assert self._weight is not None
-            assert self._told is not None
-            assert self._holds is not None
-            both = carried(np.dstack([self._mean, self._told]), frame.motion.back)
-            mean, told = both[..., :2], both[..., 2:]
-            how = carried(np.dstack([self._weight, self._holds]), frame.motion.back)
+            mean = carried(self._mean, frame.motion.back)
+            weight = carried(self._weight, frame.motion.back)
             trust = frame.motion.back_trust
-            weight = np.clip(how[..., 0], 0, self._most) * trust
-            # Halves of trust do not wear commands away; but squares that are trusted alone among
-            # strangers, which are as light by chance, do not keep them.
-            company = np.clip(4 * around(trust) - 1, 0, 1)
-            holds = np.clip(how[..., 1], 0, 1) * np.minimum(1, 2 * trust) * company
+            weight = np.clip(weight, 0, self._most) * trust
+            if self._told is not None and self._holds is not None:
+                told = carried(self._told, frame.motion.back)
+                # Halves of trust do not wear commands away; but squares that are trusted alone
+                # among strangers, which are as light by chance, do not keep them.
+                company = np.clip(4 * around(trust) - 1, 0, 1)
+                holds = np.clip(carried(self._holds, frame.motion.back), 0, 1)
+                holds *= np.minimum(1, 2 * trust) * company
         weight, weight_to_come = _at_odds(frame.ab, mean, weight, to_come, weight_to_come)
-        past = weight[..., None]
-        future = weight_to_come[..., None]
-        steadied = (past * mean + frame.ab + future * to_come) / (past + 1 + future)
-        self._mean = (past * mean + frame.ab) / (past + 1)
+        past, future = _twice(weight), _twice(weight_to_come)
+        summed = past * mean + frame.ab
+        steadied = (summed + future * to_come) / (past + 1 + future)
+        self._mean = summed / (past + 1)
         self._weight = weight + 1
-        # what is commanded now replaces what was commanded before
-        new = frame.keep[..., None]
-        self._told = new * frame.ab + (1 - new) * told
-        self._holds = frame.keep + (1 - frame.keep) * holds
-        steadied = self._holds[..., None] * self._told + (1 - self._holds[..., None]) * steadied
+        self._told = self._holds = None
+        if commanded:  # what is commanded now replaces what was commanded before
+            new = _twice(frame.keep)
+            self._told = new * frame.ab + (1 - new) * told
+            self._holds = frame.keep + (1 - frame.keep) * holds
+            held = _twice(self._holds)
+            steadied = held * self._told + (1 - held) * steadied
         del self._waiting[0]
         return torch.from_numpy(np.ascontiguousarray(steadied.transpose(2, 0, 1)))
 
@@ -196,12 +200,16 @@ class Steadier:
         weight = np.zeros_like(self._waiting[0].keep)
         for frame in reversed(self._waiting[1:]):
             assert frame.motion is not None  # a cut flushes
-            past = weight[..., None]
-            mean = (past * mean + frame.ab) / (past + 1)
-            both = carried(np.dstack([mean, weight + 1]), frame.motion.ahead)
-            mean = both[..., :2]
-            weight = np.clip(both[..., 2], 0, self._most) * frame.motion.ahead_trust
+            past = _twice(weight)
+            mean = carried((past * mean + frame.ab) / (past + 1), frame.motion.ahead)
+            weight = carried(weight + 1, frame.motion.ahead)
+            weight = np.clip(weight, 0, self._most) * frame.motion.ahead_trust
         return mean, weight
+
+
+def _twice(weight: Array) -> Array:
+    """(h, w) -> (h, w, 2)."""
+    return np.repeat(weight[..., None], 2, axis=-1)
 
 
 def _at_odds(
@@ -210,7 +218,7 @@ def _at_odds(
     """Weights of past and future where they are at odds: what the frame itself is unlike loses."""
     both = (weight > 0) & (weight_to_come > 0)
     odds = _distance(past, future)
-    usual = float(np.median(odds[both])) if both.any() else 0.0
+    usual = middle(odds[both]) if both.any() else 0.0
     over = np.maximum(np.float32(0), odds / np.float32(max(ODDS, UNUSUAL * usual)) - np.float32(1))
     agree = np.exp(-np.square(over))
     agree[~both] = 1
