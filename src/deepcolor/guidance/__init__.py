@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepcolor.guidance.kinds import Hints, Palette, Reference, Statistics
+from deepcolor.guidance.hints import Hints
+from deepcolor.guidance.kinds import Palette, Reference, Statistics
 from deepcolor.guidance.simulation import (
     evaluation_hints,
     hide_statistics,
