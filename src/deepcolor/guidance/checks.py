@@ -16,6 +16,8 @@ class Tensors:
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]  # the kinds are dataclasses
+            if field.type is float:
+                continue
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
                 array = np.require(value, np.float32, ["C", "W"])

@@ -160,13 +160,13 @@ def _footprint(mark: Mark, height: int, width: int) -> tuple[tuple[slice, slice]
 
     The tests are exact, in whole numbers but for the reach: mirrored marks draw mirrored pixels.
     """
-    reach = math.floor(min(mark.reach, height + width))
+    far = min(mark.reach, height + width)
+    reach, square = math.floor(far), far**2
     xs, ys = zip(*mark.path, strict=True)
     left, top = max(0, min(xs) - reach), max(0, min(ys) - reach)
     right, bottom = min(width, max(xs) + reach + 1), min(height, max(ys) + reach + 1)
     y, x = np.mgrid[top:bottom, left:right].astype(np.float64)
     inside = np.zeros(x.shape, bool)
-    square = mark.reach**2
     for (ax, ay), (bx, by) in zip(mark.path, mark.path[1:] or mark.path, strict=False):
         dx, dy = bx - ax, by - ay
         along = (x - ax) * dx + (y - ay) * dy

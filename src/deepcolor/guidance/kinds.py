@@ -1,20 +1,25 @@
 """Kinds of guidance for whole pictures: each checks, resizes, pads, mirrors and moves itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from numbers import Real
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepcolor.guidance import colours
 from deepcolor.guidance.checks import FARTHEST, Tensors, check_range, shape_of
+from deepcolor.guidance.drawing import Color
+from deepcolor.images import ImageError
 
 __all__ = ["Palette", "Reference", "Statistics"]
 
 Whole = TypeVar("Whole", bound="_OfWholePictures")
 # A reference is grey if not even this share of it has more chroma: JPEG makes 1 or 2 of none.
 GREY, GREY_SHARE = 3.0, 0.01
+MOST_STRENGTH = 100.0  # of a palette; nothing else is left by then
 
 
 class _OfWholePictures(Tensors):
@@ -63,6 +68,21 @@ class Reference(Tensors):
             )
         if shape_of("reference.places", self.places)[1] != 1:
             raise ValueError(f"places of swatches need (B, 1, h, w), got {self.places.shape}")
+
+    @classmethod
+    def from_picture(cls, image: Any) -> "Reference":
+        """A reference from any picture that `colorize` takes.
+
+        Raises:
+            ImageError: for a picture that cannot be read, or is grey.
+        """
+        lab, name = colours.reference_lab(image)
+        reference = cls(lab)
+        try:
+            reference.check_values()
+        except ValueError as error:
+            raise ImageError(f"{name}: {error}") from error
+        return reference
 
     def check_values(self) -> None:
         """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
@@ -137,20 +157,73 @@ class Palette(_OfWholePictures):
     Args:
         ab: (B, N, 2), in CIELAB units.
         weights: (B, N), how much of each, summing to 1; None for no preference.
+        strength: how far it bends what a model says, 0 or more: 0 says nothing, 1 brings nearly
+            all colours to the palette's.
     """
 
     ab: Tensor
     weights: Tensor | None = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ab.ndim != 3 or self.ab.shape[2] != 2 or not self.ab.shape[1]:
             raise ValueError(f"a palette needs ab (B, N, 2), got {tuple(self.ab.shape)}")
+        if not isinstance(self.strength, Real) or not 0 <= self.strength <= MOST_STRENGTH:
+            raise ValueError(
+                f"the strength of a palette must be 0 (none) to {MOST_STRENGTH:g}, 1 as usual; got"
+                f" {self.strength!r}"
+            )
         if self.weights is not None and self.weights.shape != self.ab.shape[:2]:
             raise ValueError(
                 f"a palette needs weights {tuple(self.ab.shape[:2])}, got"
                 f" {tuple(self.weights.shape)}"
             )
+
+    @classmethod
+    def from_colors(
+        cls,
+        colors: Sequence[Color] | str,
+        weights: Sequence[float] | None = None,
+        strength: float = 1.0,
+    ) -> "Palette":
+        """A palette of colours, of which the ab at their own lightness counts.
+
+        Greys count too: what is to stay grey beside them needs one in the palette.
+
+        Args:
+            colors: as of `Hints.from_points`; or all in one string, between commas.
+            weights: how much of each, 0 or more; of any sum.
+            strength: as of `Palette`.
+
+        Raises:
+            ValueError, TypeError: for no colours, or what is none.
+        """
+        return cls(*colours.of_colors(colors, weights), strength)
+
+    @classmethod
+    def from_picture(cls, image: Any, n: int = 8, strength: float = 1.0) -> "Palette":
+        """The main colours of a picture, by k-means of its ab, weighted by their areas.
+
+        Args:
+            image: any picture that `colorize` takes.
+            n: how many colours, 1 to 256; fewer if it has no more.
+            strength: as of `Palette`.
+        """
+        return cls(*colours.of_picture(image, n), strength)
+
+    @classmethod
+    def from_histogram(
+        cls, histogram: Any, centres: Any = None, strength: float = 1.0
+    ) -> "Palette":
+        """The bins that a histogram has, weighted by their shares.
+
+        Args:
+            histogram: (Q,) of any sum.
+            centres: (Q, 2) ab of the bins; those of `AbQuantizer.gamut313` when None.
+            strength: as of `Palette`.
+        """
+        return cls(*colours.of_histogram(histogram, centres), strength)
 
     def check_values(self) -> None:
         """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
@@ -169,7 +242,7 @@ class Palette(_OfWholePictures):
     def to(self, device: torch.device) -> "Palette":
         """On a device."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Palette(self.ab.to(device), weights)
+        return Palette(self.ab.to(device), weights, self.strength)
 
 
 @dataclass(frozen=True)
