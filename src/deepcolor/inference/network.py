@@ -13,7 +13,8 @@ from torch import Tensor
 from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
 from deepcolor.guidance import Guidance, Kind
-from deepcolor.inference.options import Options, Quality
+from deepcolor.inference.options import QUALITIES, Options, Quality
+from deepcolor.inference.palettes import bends, check_palette, told_by_hints
 from deepcolor.inference.reference import takes_as_hints, with_reference_as_hints
 from deepcolor.models import ClassificationColorizer, Colorizer
 from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
@@ -59,7 +60,8 @@ def predict_grid(
         size: working size.
         quality: how much work to put in.
         guidance: of kinds that the model takes; hints have the size of the pictures. Models that
-            take hints are given a reference by hints.
+            take hints are given a reference by hints, models that predict distributions a palette
+            by these, other models that take hints a palette by hints.
         memory: of the frame before, from its prediction by this function.
 
     Returns:
@@ -72,6 +74,17 @@ def predict_grid(
         luminance = read(working_size(*full, Lite.size, Lite.stride))
         given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
         given = with_reference_as_hints(given, luminance, full)
+    palette = given.palette
+    if palette is not None:
+        check_palette(model)
+        given.check_values()
+        if bends(model):
+            given = replace(given, palette=None)
+        elif "palette" not in model.accepts:
+            plain = replace(given, palette=None)
+            first = predict_grid(model, read, full, size, QUALITIES["fast"], plain)
+            given = told_by_hints(given, first.ab(), full)
+    bent = palette if bends(model) else None
     given = model.check_kinds(given)
     given.check_values()
     parts = []
@@ -80,6 +93,9 @@ def predict_grid(
 
     def run(luminance: Tensor, own: Guidance) -> Prediction:
         prediction = _of_whole_squares(model, luminance, own, left.popleft() if left else None)
+        if bent is not None:
+            assert isinstance(prediction, BinPrediction)  # what classifiers say
+            prediction = prediction.with_palette(bent)
         kept.append(prediction.memory)
         return prediction
 
