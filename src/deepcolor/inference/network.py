@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
-from deepcolor.guidance import Guidance, Kind
+from deepcolor.guidance import Guidance, Hints, Kind
 from deepcolor.inference.options import QUALITIES, Options, Quality
 from deepcolor.inference.palettes import bends, check_palette, told_by_hints
 from deepcolor.inference.reference import takes_as_hints, with_reference_as_hints
@@ -22,7 +22,14 @@ from deepcolor.models.lite import Lite
 from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 
-__all__ = ["predict_ab", "predict_grid", "predict_lab", "predict_logits", "working_size"]
+__all__ = [
+    "check_guidance",
+    "predict_ab",
+    "predict_grid",
+    "predict_lab",
+    "predict_logits",
+    "working_size",
+]
 
 LONGEST = 8  # times the model's size: strips beyond 64:1 are squeezed rather than blown up
 
@@ -40,6 +47,25 @@ def working_sides(model: Colorizer, full: tuple[int, int], size: float) -> tuple
     if not model.enlarges and math.prod(full) <= size**2:
         return full[0] + -full[0] % model.grain, full[1] + -full[1] % model.grain
     return working_size(*full, size, model.grain)
+
+
+def check_guidance(model: Colorizer, guidance: Guidance) -> None:
+    """Refuse, before any work, what a model can be told in no way, by itself or as hints.
+
+    Args:
+        model: any colorizer.
+        guidance: of which only the kinds are looked at.
+
+    Raises:
+        TypeError, ValueError: for kinds that it does not take, and for want of those it needs.
+    """
+    if guidance.palette is not None:
+        check_palette(model)
+        guidance = replace(guidance, palette=None)
+    if takes_as_hints(model, guidance):
+        none = Hints(torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, 1))
+        guidance = replace(guidance, reference=None, hints=guidance.hints or none)
+    model.check_kinds(guidance)
 
 
 def predict_grid(
