@@ -299,9 +299,9 @@ def test_borders_are_left_neutral_unless_that_is_not_wanted(flags, asked, photo,
     told = []
     real = library.Predictor.colour
 
-    def colour(self, picture, options):
+    def colour(self, picture, options, guidance=None):
         told.append(options.borders)
-        return real(self, picture, options)
+        return real(self, picture, options, guidance)
 
     monkeypatch.setattr(library.Predictor, "colour", colour)
     assert colorize(photo, *flags)[0] == 0

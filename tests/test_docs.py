@@ -68,6 +68,8 @@ SNIPPETS = {
 MADE = {  # files that a snippet leaves; of pictures, at the size of the photograph
     "README-0": ["new.png"],
     "README-2": ["mine.safetensors"],
+    "control-0": ["new.png"],
+    "control-5": ["hints.json", "new.png"],
     "hints-0": ["new.png"],
     "hints-1": ["new.0.png", "new.1.png", "new.2.png"],
     "training-0": ["mine.safetensors"],

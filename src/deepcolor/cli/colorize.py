@@ -81,6 +81,8 @@ def prepared(order: Order) -> Iterator[tuple[Plan, Predictor | None]]:
         numbered = order.settings.file_quality is not None
         if numbered and not any(is_lossy(task.target) for task in work.tasks + work.skipped):
             raise ValueError("--file-quality is for jpg, webp and avif; choose one with --format")
+        if order.settings.guide is not None:
+            order.settings.guide.check(len(work.tasks) + len(work.skipped))
         predictor = Predictor(order.model, order.device) if work.tasks else None
         if predictor is not None:
             order.settings.check(predictor)

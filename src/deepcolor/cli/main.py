@@ -8,6 +8,15 @@ from typing import Annotated
 
 import typer
 
+from deepcolor.cli.colorize_help import (
+    COLORIZE,
+    EXAMPLES,
+    HintsFile,
+    PaletteColors,
+    Points,
+    Reference,
+    Strokes,
+)
 from deepcolor.cli.compare import COMPARE, compare
 from deepcolor.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from deepcolor.cli.evaluate import EVALUATE, evaluate
@@ -22,25 +31,6 @@ from deepcolor.extras import needs
 from deepcolor.files import shown
 
 __all__ = ["app", "main"]
-
-COLORIZE = """\
-Colour photographs at full size, keeping every pixel's lightness.
-
-Results are written whole or not at all. They replace older results, but never a photograph. \
-Of folders and patterns, results of earlier runs are left out: NAME.color.* beside NAME.*, and \
-what is marked as a result. A photograph that cannot be coloured does not stop the others.
-
-Results say what the photographs say of themselves: when, with which camera, and where (GPS). \
---strip-location leaves the place out.
-
-Exit code: 0 all done; 1 some photographs failed, listed at the end; 2 nothing was begun, the \
-message says why; 130 stopped by Ctrl-C (143 told to end, 129 hung up), leaving whole files only.
-"""
-EXAMPLES = (
-    "Examples: deepcolor colorize album/*.jpg -o coloured/;"
-    " deepcolor colorize album -r -o coloured --format jpg --skip-existing;"
-    " cat old.jpg | deepcolor colorize - > new.jpg"
-)
 
 app = typer.Typer(
     name="deepcolor",
@@ -201,6 +191,11 @@ def colorize(
             " seed.",
         ),
     ] = 1,
+    hint: Points = None,
+    strokes: Strokes = None,
+    reference: Reference = None,
+    palette: PaletteColors = None,
+    hints: HintsFile = None,
     strip_location: Annotated[
         bool,
         typer.Option(
@@ -269,6 +264,7 @@ def colorize(
             from deepcolor.images import MAX_PIXELS
             from deepcolor.inference import Options
             from deepcolor.jobs.batch import Settings
+            from deepcolor.jobs.guides import Guide
             from deepcolor.jobs.naming import TEMPLATE, Naming, checked_format
 
             if quality.isdigit():
@@ -281,6 +277,7 @@ def colorize(
                 options=options, sample=sample, samples=samples, file_quality=file_quality,
                 max_pixels=MAX_PIXELS if max_pixels is None else max_pixels or None,
                 strip_location=strip_location,
+                guide=Guide.of(hint or (), strokes, reference, palette, hints),
             )  # fmt: skip
             suffix = None if file_format is None else checked_format(file_format)
             naming = Naming(suffix, TEMPLATE if name is None else name, samples, comparison)

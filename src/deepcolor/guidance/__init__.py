@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepcolor.guidance.kinds import Hints, Palette, Reference, Statistics
+from deepcolor.guidance.drawing import draw
+from deepcolor.guidance.hints import Hints
+from deepcolor.guidance.kinds import Palette, Reference, Statistics
 from deepcolor.guidance.simulation import (
     evaluation_hints,
     hide_statistics,
     measure_statistics,
     simulate_hints,
 )
+from deepcolor.guidance.sketch import Point, Sketch, Stroke
 
 __all__ = [
     "KINDS",
@@ -21,8 +25,11 @@ __all__ = [
     "Hints",
     "Kind",
     "Palette",
+    "Point",
     "Reference",
+    "Sketch",
     "Statistics",
+    "Stroke",
     "evaluation_hints",
     "hide_statistics",
     "measure_statistics",
@@ -69,6 +76,49 @@ class Guidance:
             f"guidance must be a Guidance or one of {kinds}, got a {type(given).__name__}; a list"
             " of them goes with a list of pictures"
         )
+
+    @classmethod
+    def load(cls, path: str | Path, size: tuple[int, int]) -> "Guidance":
+        """What a hints.json says; `Sketch` writes one, and reads it as it was said.
+
+        Args:
+            path: of the file; a reference's name in it is from its folder.
+            size: height and width of the picture as it is shown.
+
+        Raises:
+            ValueError: for what is no such file, or not for a picture of that size.
+            OSError: if it, or its reference, cannot be read.
+        """
+        return cls.of_sketch(Sketch.load(path), size, Path(path).parent)
+
+    @classmethod
+    def of_sketch(
+        cls, sketch: Sketch, size: tuple[int, int] | None, folder: str | Path = ""
+    ) -> "Guidance":
+        """What a sketch says.
+
+        Args:
+            sketch: as it was said.
+            size: height and width of the picture; None leaves out what is said of places.
+            folder: that the reference's name is from.
+
+        Raises:
+            ValueError: for hints outside the picture, or made for one of another size.
+            OSError: if the reference cannot be read.
+        """
+        hints = palette = reference = None
+        if size is not None and sketch.has_places:
+            if sketch.size is not None and tuple(sketch.size) != tuple(size):
+                raise ValueError(
+                    f"these hints are for a picture of {sketch.size[1]} x {sketch.size[0]} pixels,"
+                    f" this one has {size[1]} x {size[0]} (as it is shown, upright)"
+                )
+            hints = Hints(*draw(sketch.marks(), size))
+        if sketch.palette:
+            palette = Palette.from_colors(sketch.palette, strength=sketch.strength)
+        if sketch.reference is not None:
+            reference = Reference.from_picture(Path(folder) / sketch.reference)
+        return cls(hints=hints, palette=palette, reference=reference)
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -1,132 +1,28 @@
-"""Kinds of guidance: each checks, resizes, pads, mirrors and moves itself."""
+"""Kinds of guidance for whole pictures: each checks, resizes, pads, mirrors and moves itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Hints", "Palette", "Reference", "Statistics", "shape_of"]
+from deepcolor.guidance import colours
+from deepcolor.guidance.checks import FARTHEST, Tensors, check_range, shape_of
+from deepcolor.guidance.drawing import Color
+from deepcolor.images import ImageError
+
+__all__ = ["Palette", "Reference", "Statistics"]
 
 Whole = TypeVar("Whole", bound="_OfWholePictures")
-FARTHEST = 256.0  # CIELAB units: twice what files of CIELAB hold
 # A reference is grey if not even this share of it has more chroma: JPEG makes 1 or 2 of none.
 GREY, GREY_SHARE = 3.0, 0.01
+MOST_STRENGTH = 100.0  # of a palette; nothing else is left by then
 
 
-class _Tensors:
-    """Takes NumPy arrays where tensors are meant; they are tensors from then on."""
-
-    def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]  # the kinds are dataclasses
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-                array = np.require(value, np.float32, ["C", "W"])
-                object.__setattr__(self, field.name, torch.from_numpy(array))  # it is frozen
-            elif not (value is None or isinstance(value, Tensor)):
-                given = f"{type(value).__name__} {getattr(value, 'dtype', '')}".strip()
-                raise TypeError(
-                    f"{type(self).__name__}.{field.name} must be a tensor or a NumPy array of"
-                    f" numbers, got {given}"
-                )
-
-
-@dataclass(frozen=True)
-class Hints(_Tensors):
-    """Local colour hints (Zhang et al. 2017): the chroma wanted at some pixels.
-
-    Args:
-        ab: (B, 2, H, W), in CIELAB units; 0 where the mask is 0.
-        mask: (B, 1, H, W), 1 where a hint is given, 0 elsewhere; what lies between counts less.
-
-    NumPy arrays of these shapes are taken too, as by the other kinds.
-    """
-
-    ab: Tensor
-    mask: Tensor
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        batch, channels, height, width = shape_of("hints.ab", self.ab)
-        if channels != 2 or shape_of("hints.mask", self.mask) != (batch, 1, height, width):
-            raise ValueError(
-                "hints need ab (B, 2, H, W) and mask (B, 1, H, W),"
-                f" got {tuple(self.ab.shape)} and {tuple(self.mask.shape)}"
-            )
-
-    def check_values(self) -> None:
-        """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
-
-        Not asked for in training, where each look at a tensor's values makes a GPU wait.
-        """
-        check_range("the mask of hints", self.mask, 0, 1)
-        picture, _, row, column = self.mask.nonzero(as_tuple=True)
-        check_range("hints.ab", self.ab[picture, :, row, column], -FARTHEST, FARTHEST)
-
-    def check(self, luminance: Tensor) -> None:
-        """Refuse hints of another batch, height or width than (B, 1, H, W) luminance."""
-        wanted = (len(luminance), 1, *luminance.shape[-2:])
-        if self.mask.shape != wanted:
-            raise ValueError(
-                f"hints for {tuple(luminance.shape)} luminance need a mask"
-                f" {wanted}, got {tuple(self.mask.shape)}"
-            )
-
-    def resized(self, size: tuple[int, int]) -> "Hints":
-        """Bring them to another size and lose none, not even one of a single pixel.
-
-        Where pictures shrink, each pixel falls into one square of the new grid; a square's mask is
-        the largest of its pixels', its ab the mean over those with hints, weighted by their masks.
-        Where they grow, the nearest pixel fills the square.
-
-        Args:
-            size: height and width wanted.
-
-        Example:
-            >>> one = torch.zeros(1, 1, 8, 8)
-            >>> one[..., 5, 2] = 1
-            >>> Hints(40 * one.expand(1, 2, 8, 8), one).resized((2, 2)).ab[0, 0].tolist()
-            [[0.0, 0.0], [40.0, 0.0]]
-        """
-        ab, mask = self.ab.float(), self.mask.float()
-        if mask.shape[-2:] == size:
-            return Hints(ab, mask)
-        height, width = (max(sides) for sides in zip(mask.shape[-2:], size, strict=True))
-        if mask.shape[-2:] != (height, width):
-            ab, mask = (
-                F.interpolate(x, size=(height, width), mode="nearest-exact") for x in (ab, mask)
-            )
-        picture, _, row, column = mask.nonzero(as_tuple=True)  # hints are few: no full-size tensors
-        weight = mask[picture, 0, row, column]
-        colour = ab[picture, :, row, column] * weight[:, None]  # (N, 2)
-        row = (2 * row + 1) * size[0] // (2 * height)  # where the middle of the pixel falls
-        column = (2 * column + 1) * size[1] // (2 * width)
-        square = (picture * size[0] + row) * size[1] + column
-        squares = len(mask) * size[0] * size[1]
-        total = weight.new_zeros(squares).index_add_(0, square, weight)
-        most = weight.new_zeros(squares).scatter_reduce_(0, square, weight, "amax")
-        sums = weight.new_zeros(squares, 2).index_add_(0, square, colour)
-        mean = torch.where(total[:, None] > 0, sums / total[:, None], 0.0)
-        return Hints(mean.view(len(mask), *size, 2).movedim(-1, 1), most.view(len(mask), 1, *size))
-
-    def padded(self, bottom: int, right: int) -> "Hints":
-        """With so many rows and columns more, as the last ones."""
-        ab, mask = (F.pad(x, (0, right, 0, bottom), mode="replicate") for x in (self.ab, self.mask))
-        return Hints(ab, mask)
-
-    def mirrored(self) -> "Hints":
-        """With left and right swapped."""
-        return Hints(self.ab.flip(-1), self.mask.flip(-1))
-
-    def to(self, device: torch.device) -> "Hints":
-        """On a device."""
-        return Hints(self.ab.to(device), self.mask.to(device))
-
-
-class _OfWholePictures(_Tensors):
+class _OfWholePictures(Tensors):
     """What says nothing of places: it stays as it is when pictures are resized or mirrored."""
 
     def resized(self: Whole, size: tuple[int, int]) -> Whole:
@@ -140,7 +36,7 @@ class _OfWholePictures(_Tensors):
 
 
 @dataclass(frozen=True)
-class Reference(_Tensors):
+class Reference(Tensors):
     """A colour picture to take the colours from, as a whole or from swatches to swatches.
 
     Args:
@@ -172,6 +68,21 @@ class Reference(_Tensors):
             )
         if shape_of("reference.places", self.places)[1] != 1:
             raise ValueError(f"places of swatches need (B, 1, h, w), got {self.places.shape}")
+
+    @classmethod
+    def from_picture(cls, image: Any) -> "Reference":
+        """A reference from any picture that `colorize` takes.
+
+        Raises:
+            ImageError: for a picture that cannot be read, or is grey.
+        """
+        lab, name = colours.reference_lab(image)
+        reference = cls(lab)
+        try:
+            reference.check_values()
+        except ValueError as error:
+            raise ImageError(f"{name}: {error}") from error
+        return reference
 
     def check_values(self) -> None:
         """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
@@ -246,20 +157,73 @@ class Palette(_OfWholePictures):
     Args:
         ab: (B, N, 2), in CIELAB units.
         weights: (B, N), how much of each, summing to 1; None for no preference.
+        strength: how far it bends what a model says, 0 or more: 0 says nothing, 1 brings nearly
+            all colours to the palette's.
     """
 
     ab: Tensor
     weights: Tensor | None = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ab.ndim != 3 or self.ab.shape[2] != 2 or not self.ab.shape[1]:
             raise ValueError(f"a palette needs ab (B, N, 2), got {tuple(self.ab.shape)}")
+        if not isinstance(self.strength, Real) or not 0 <= self.strength <= MOST_STRENGTH:
+            raise ValueError(
+                f"the strength of a palette must be 0 (none) to {MOST_STRENGTH:g}, 1 as usual; got"
+                f" {self.strength!r}"
+            )
         if self.weights is not None and self.weights.shape != self.ab.shape[:2]:
             raise ValueError(
                 f"a palette needs weights {tuple(self.ab.shape[:2])}, got"
                 f" {tuple(self.weights.shape)}"
             )
+
+    @classmethod
+    def from_colors(
+        cls,
+        colors: Sequence[Color] | str,
+        weights: Sequence[float] | None = None,
+        strength: float = 1.0,
+    ) -> "Palette":
+        """A palette of colours, of which the ab at their own lightness counts.
+
+        Greys count too: what is to stay grey beside them needs one in the palette.
+
+        Args:
+            colors: as of `Hints.from_points`; or all in one string, between commas.
+            weights: how much of each, 0 or more; of any sum.
+            strength: as of `Palette`.
+
+        Raises:
+            ValueError, TypeError: for no colours, or what is none.
+        """
+        return cls(*colours.of_colors(colors, weights), strength)
+
+    @classmethod
+    def from_picture(cls, image: Any, n: int = 8, strength: float = 1.0) -> "Palette":
+        """The main colours of a picture, by k-means of its ab, weighted by their areas.
+
+        Args:
+            image: any picture that `colorize` takes.
+            n: how many colours, 1 to 256; fewer if it has no more.
+            strength: as of `Palette`.
+        """
+        return cls(*colours.of_picture(image, n), strength)
+
+    @classmethod
+    def from_histogram(
+        cls, histogram: Any, centres: Any = None, strength: float = 1.0
+    ) -> "Palette":
+        """The bins that a histogram has, weighted by their shares.
+
+        Args:
+            histogram: (Q,) of any sum.
+            centres: (Q, 2) ab of the bins; those of `AbQuantizer.gamut313` when None.
+            strength: as of `Palette`.
+        """
+        return cls(*colours.of_histogram(histogram, centres), strength)
 
     def check_values(self) -> None:
         """Refuse numbers that are no colours, with a ValueError: NaN, infinity, far out of range.
@@ -278,7 +242,7 @@ class Palette(_OfWholePictures):
     def to(self, device: torch.device) -> "Palette":
         """On a device."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Palette(self.ab.to(device), weights)
+        return Palette(self.ab.to(device), weights, self.strength)
 
 
 @dataclass(frozen=True)
@@ -326,21 +290,3 @@ class Statistics(_OfWholePictures):
         """On a device."""
         both = (self.histogram, self.saturation)
         return Statistics(*(None if value is None else value.to(device) for value in both))
-
-
-def check_range(name: str, values: Tensor, low: float, high: float) -> None:
-    """Refuse values outside of a range, and NaN, with a ValueError."""
-    if not values.numel():
-        return
-    least, most = (float(end) for end in torch.aminmax(values.float()))
-    if not (least >= low and most <= high):
-        wanted = "be CIELAB units, in which colours end at 130" if high > 1 else "lie in [0, 1]"
-        raise ValueError(f"{name} must {wanted}; got [{least:.4g}, {most:.4g}]")
-
-
-def shape_of(name: str, tensor: Tensor) -> tuple[int, int, int, int]:
-    """The four sides of a tensor, or a ValueError that names it."""
-    if tensor.ndim != 4:
-        raise ValueError(f"{name} must have four dimensions, got {tuple(tensor.shape)}")
-    batch, channels, height, width = tensor.shape
-    return batch, channels, height, width

@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepcolor.color import join_lab, lab_to_rgb, saturation
-from deepcolor.guidance.kinds import Hints, Statistics, shape_of
+from deepcolor.guidance.checks import shape_of
+from deepcolor.guidance.hints import Hints
+from deepcolor.guidance.kinds import Statistics
 from deepcolor.quantize import AbQuantizer
 
 __all__ = ["evaluation_hints", "hide_statistics", "measure_statistics", "simulate_hints"]

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from deepcolor.color import join_lab
 from deepcolor.gamut import clamp_to_gamut
-from deepcolor.guidance import Guidance, Kind
-from deepcolor.inference.options import Options, Quality
+from deepcolor.guidance import Guidance, Hints, Kind
+from deepcolor.inference.options import QUALITIES, Options, Quality
+from deepcolor.inference.palettes import bends, check_palette, told_by_hints
 from deepcolor.inference.reference import takes_as_hints, with_reference_as_hints
 from deepcolor.models import ClassificationColorizer, Colorizer
 from deepcolor.models.combined import AveragedPrediction, MirroredPrediction, resized
@@ -21,7 +22,14 @@ from deepcolor.models.lite import Lite
 from deepcolor.models.prediction import BinPrediction, Prediction
 from deepcolor.upsample import upsample_chroma
 
-__all__ = ["predict_ab", "predict_grid", "predict_lab", "predict_logits", "working_size"]
+__all__ = [
+    "check_guidance",
+    "predict_ab",
+    "predict_grid",
+    "predict_lab",
+    "predict_logits",
+    "working_size",
+]
 
 LONGEST = 8  # times the model's size: strips beyond 64:1 are squeezed rather than blown up
 
@@ -39,6 +47,25 @@ def working_sides(model: Colorizer, full: tuple[int, int], size: float) -> tuple
     if not model.enlarges and math.prod(full) <= size**2:
         return full[0] + -full[0] % model.grain, full[1] + -full[1] % model.grain
     return working_size(*full, size, model.grain)
+
+
+def check_guidance(model: Colorizer, guidance: Guidance) -> None:
+    """Refuse, before any work, what a model can be told in no way, by itself or as hints.
+
+    Args:
+        model: any colorizer.
+        guidance: of which only the kinds are looked at.
+
+    Raises:
+        TypeError, ValueError: for kinds that it does not take, and for want of those it needs.
+    """
+    if guidance.palette is not None:
+        check_palette(model)
+        guidance = replace(guidance, palette=None)
+    if takes_as_hints(model, guidance):
+        none = Hints(torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, 1))
+        guidance = replace(guidance, reference=None, hints=guidance.hints or none)
+    model.check_kinds(guidance)
 
 
 def predict_grid(
@@ -59,7 +86,8 @@ def predict_grid(
         size: working size.
         quality: how much work to put in.
         guidance: of kinds that the model takes; hints have the size of the pictures. Models that
-            take hints are given a reference by hints.
+            take hints are given a reference by hints, models that predict distributions a palette
+            by these, other models that take hints a palette by hints.
         memory: of the frame before, from its prediction by this function.
 
     Returns:
@@ -72,6 +100,17 @@ def predict_grid(
         luminance = read(working_size(*full, Lite.size, Lite.stride))
         given.check(luminance.new_empty(()).expand(len(luminance), 1, *full))
         given = with_reference_as_hints(given, luminance, full)
+    palette = given.palette
+    if palette is not None:
+        check_palette(model)
+        given.check_values()
+        if bends(model):
+            given = replace(given, palette=None)
+        elif "palette" not in model.accepts:
+            plain = replace(given, palette=None)
+            first = predict_grid(model, read, full, size, QUALITIES["fast"], plain)
+            given = told_by_hints(given, first.ab(), full)
+    bent = palette if bends(model) else None
     given = model.check_kinds(given)
     given.check_values()
     parts = []
@@ -80,6 +119,9 @@ def predict_grid(
 
     def run(luminance: Tensor, own: Guidance) -> Prediction:
         prediction = _of_whole_squares(model, luminance, own, left.popleft() if left else None)
+        if bent is not None:
+            assert isinstance(prediction, BinPrediction)  # what classifiers say
+            prediction = prediction.with_palette(bent)
         kept.append(prediction.memory)
         return prediction
 

@@ -55,10 +55,7 @@ def with_reference_as_hints(
     assert guidance.reference is not None
     hints, given = reference_hints(luminance, guidance.reference, full), guidance.hints
     if given is not None:
-        given = given.to(hints.mask.device)
-        said = given.mask > 0
-        ab = torch.where(said, given.ab.float(), hints.ab)
-        hints = Hints(ab, torch.where(said, given.mask.float(), hints.mask))
+        hints = given.to(hints.mask.device).over(hints)
     return replace(guidance, reference=None, hints=hints)
 
 

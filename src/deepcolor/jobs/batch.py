@@ -17,8 +17,10 @@ import torch
 from deepcolor import images
 from deepcolor.files import shown
 from deepcolor.inference import Options, Predictor
+from deepcolor.inference.network import check_guidance
 from deepcolor.jobs.comparison import before, side_by_side
 from deepcolor.jobs.films import is_film
+from deepcolor.jobs.guides import Guide
 from deepcolor.jobs.naming import Task, is_lossy
 
 __all__ = ["Outcome", "Settings", "colour_all"]
@@ -43,6 +45,7 @@ class Settings:
         max_pixels: as of `images.read`.
         file_quality: as of `images.save`.
         strip_location: as of `colorize`.
+        guide: what is said of colours; None for nothing.
     """
 
     options: Options = field(default_factory=Options)
@@ -51,6 +54,7 @@ class Settings:
     max_pixels: int | None = images.MAX_PIXELS
     file_quality: int | None = None
     strip_location: bool = False
+    guide: Guide | None = None
 
     @property
     def drawn(self) -> int | None:
@@ -61,13 +65,16 @@ class Settings:
         """Refuse, before any work, what the model cannot be asked."""
         if self.drawn is not None:
             predictor.require_distribution("samples", self.options.temperature, self.sample or 0)
+        if self.guide is not None:
+            check_guidance(predictor.model, self.guide.outline())
 
     def colour(self, predictor: Predictor, picture: images.Picture) -> list[Any]:
         """The colourings of one picture."""
+        said = None if self.guide is None else self.guide.for_picture(picture)
         if self.drawn is None:
-            results = [predictor.colour(picture, self.options)]
+            results = [predictor.colour(picture, self.options, said)]
         else:
-            results = predictor.draw(picture, self.drawn, self.sample or 0, self.options)
+            results = predictor.draw(picture, self.drawn, self.sample or 0, self.options, said)
         if self.strip_location:
             for result in results:
                 images.forget_location(result)

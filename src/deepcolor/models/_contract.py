@@ -172,8 +172,16 @@ class Contract(LightningModule, ABC):
         """
         given = Guidance.of(guidance)
         for kind in sorted(given.kinds - self.accepts):
+            from deepcolor.models import list_models  # which imports this module
+
             able = ", ".join(sorted(self.accepts)) or "none"
-            raise TypeError(f"{type(self).__name__} takes no {kind}; guidance it takes: {able}")
+            # A reference is told by hints where a model takes these.
+            told = {kind, "hints"} if kind == "reference" else {kind}
+            others = sorted({name for one in told for name in list_models(guidance=one)})
+            raise TypeError(
+                f"{type(self).__name__} takes no {kind}; guidance it takes: {able}; models that"
+                f" take {kind}: {', '.join(others) or 'none'}"
+            )
         for kind in sorted(self.needs - given.kinds):
             raise ValueError(
                 f"{type(self).__name__} has no colours of its own: it needs {kind}, as guidance="

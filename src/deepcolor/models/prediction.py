@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from deepcolor.blocks.hints import ErrorKernel, HintSpread
-from deepcolor.guidance import Hints
+from deepcolor.guidance import Hints, Palette
 
 __all__ = [
     "BinPrediction",
@@ -26,6 +26,11 @@ __all__ = [
 ]
 
 LIKELY = 8  # colours that `likely` names
+REACH = 7.0  # CIELAB units from a palette's colour at which a bin counts 0.6 of one that has it
+WIDE = 20.0  # the same, where places choose among the palette's colours
+DECIDED = 0.2  # temperature of that choice: the mean of red and green is neither
+LEAST = 1e-30  # share of a bin far from the palette
+CERTAIN = 1e4  # a logit that leaves no other bin any share
 
 Noise = Callable[[Tensor], Tensor]
 """(B, 5, h, w): row, column, L and mean ab of each place -> (B, Q, h, w), added to logits."""
@@ -225,6 +230,44 @@ class BinPrediction(DecodedPrediction):
             return replace(self, hints=None)
         hints.check_values()
         return replace(self, hints=hints.to(self.luminance.device))
+
+    def with_palette(self, palette: Palette) -> "BinPrediction":
+        """The same prediction with other likelihoods: higher near a palette's colours.
+
+        Each place leans to the colours of the palette that are nearest to what it was likely to
+        have. Likelihoods of bins are multiplied by Gaussians about these, to the power of the
+        palette's strength. Hints hold as before.
+
+        Args:
+            palette: for the batch, or one for all of it.
+
+        Raises:
+            ValueError: for palettes of another batch.
+        """
+        palette.check_values()
+        palette.check(self.luminance)
+        palette = palette.to(self.output.device)
+        weights = (
+            torch.ones_like(palette.ab[..., 0]) if palette.weights is None else palette.weights
+        )
+        square = torch.cdist(self._bin_colours(), palette.ab.float()).square()  # (B, Q, N)
+        plain, batch = self.output.float(), len(self.output)
+        near = weights[:, None] * torch.exp(-square / (2 * WIDE**2))
+        fitting = torch.einsum(
+            "bqhw,bqn->bnhw", torch.softmax(plain, dim=1), near.expand(batch, -1, -1)
+        )
+        chosen = torch.softmax((fitting + LEAST).log() / DECIDED, dim=1)
+        about = torch.exp(-square / (2 * REACH**2)).expand(batch, -1, -1)
+        bent = torch.einsum("bnhw,bqn->bqhw", chosen, about)
+        output = plain + palette.strength * (bent + LEAST).log()
+        return replace(self, output=output)
+
+    def _bin_colours(self) -> Tensor:
+        """What each bin is decoded to if it alone is likely: (1, Q, 2)."""
+        bins = len(self.centres)
+        alone = CERTAIN * torch.eye(bins, device=self.output.device)[..., None, None]
+        luminance = torch.full((bins, 1, 1, 1), 50.0, device=self.output.device)
+        return self.decode(alone, luminance, None).float().view(1, bins, 2)
 
     def places(self) -> list[ErrorKernel]:
         """Which places err alike, picture by picture; by luminance and position if not learned."""
