@@ -464,7 +464,7 @@ def test_no_more_photographs_are_in_memory_than_jobs(jobs, tmp_path, monkeypatch
     class Quick:
         device = torch.device("cpu")
 
-        def colour(self, photo, _):
+        def colour(self, photo, _, guidance):
             image = Image.new("RGB", (1, 1))
             image.filename = photo.name
             return image

@@ -162,12 +162,17 @@ def _footprint(mark: Mark, height: int, width: int) -> tuple[tuple[slice, slice]
     """
     far = min(mark.reach, height + width)
     reach, square = math.floor(far), far**2
-    xs, ys = zip(*mark.path, strict=True)
-    left, top = max(0, min(xs) - reach), max(0, min(ys) - reach)
-    right, bottom = min(width, max(xs) + reach + 1), min(height, max(ys) + reach + 1)
-    y, x = np.mgrid[top:bottom, left:right].astype(np.float64)
-    inside = np.zeros(x.shape, bool)
+
+    def window(*ends: tuple[int, int]) -> tuple[int, int, int, int]:
+        xs, ys = zip(*ends, strict=True)
+        left, top = max(0, min(xs) - reach), max(0, min(ys) - reach)
+        return left, top, min(width, max(xs) + reach + 1), min(height, max(ys) + reach + 1)
+
+    left, top, right, bottom = window(*mark.path)
+    inside = np.zeros((bottom - top, right - left), bool)
     for (ax, ay), (bx, by) in zip(mark.path, mark.path[1:] or mark.path, strict=False):
+        x0, y0, x1, y1 = window((ax, ay), (bx, by))
+        y, x = np.ogrid[y0:y1, x0:x1]
         dx, dy = bx - ax, by - ay
         along = (x - ax) * dx + (y - ay) * dy
         across = (x - ax) * dy - (y - ay) * dx
@@ -176,7 +181,7 @@ def _footprint(mark: Mark, height: int, width: int) -> tuple[tuple[slice, slice]
         near &= (along >= 0) & (along <= length) & (length > 0)
         for px, py in ((ax, ay), (bx, by)):
             near |= (x - px) ** 2 + (y - py) ** 2 <= square
-        inside |= near
+        inside[y0 - top : y1 - top, x0 - left : x1 - left] |= near
     return (slice(top, bottom), slice(left, right)), inside
 
 
