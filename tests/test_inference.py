@@ -587,7 +587,7 @@ def test_hints_are_padded_as_the_luminance_is():
 
 def test_guidance_for_the_whole_picture_passes_as_it_is(grey):
     model = AnswersHints()
-    reference = Reference(torch.rand(1, 3, 20, 30))
+    reference = Reference(60 * torch.rand(1, 3, 20, 30))
     deepcolor.Predictor(model, "cpu")(grey, reference)
     assert torch.equal(model.given[0].reference.lab, reference.lab)
     statistics = Statistics(saturation=torch.tensor([[0.3]]))

@@ -11,6 +11,7 @@ from PIL import Image
 
 import deepcolor
 from deepcolor.color import rgb_to_lab
+from deepcolor.guidance import Palette, Reference
 
 SMALL = {"device": "cpu", "size": 64}
 
@@ -110,6 +111,23 @@ def test_guidance_that_no_frame_met_is_remarked_on(film, predictor, tmp_path):
         film, tmp_path / "a.mp4", predictor, end=0.4, guidance={0: red, 25: red, 1.0: red}
     )
     assert any("frame 25, 1 s was not used" in remark for remark in result.remarks)
+
+
+@pytest.mark.parametrize("kind", ["palette", "reference"])
+def test_a_film_obeys_palettes_and_references_as_pictures_do(film, predictor, tmp_path, kind):
+    if kind == "palette":
+        said = Palette.from_colors(["#2040c0"], strength=3.0)
+    else:
+        said = Reference(torch.tensor([60.0, 0, -60]).view(1, 3, 1, 1).expand(1, 3, 64, 64))
+    b = {}
+    for name, guidance in {"plain": None, "said": said}.items():
+        path = tmp_path / f"{name}.mp4"
+        deepcolor.colorize_video(film, path, predictor, guidance=guidance, end=0.4)
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        rgb = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2) / 255
+        b[name] = float(rgb_to_lab(rgb)[:, 2].mean())
+    assert b["said"] < b["plain"] - 5  # bluer
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import Tensor
 from deepcolor import images
 from deepcolor.color import rgb_to_lab
 from deepcolor.guidance import Guidance, Kind
+from deepcolor.inference.network import check_guidance
 from deepcolor.inference.transfer import same_framing
 from deepcolor.models import Colorizer
 from deepcolor.pixels import unit
@@ -82,7 +83,7 @@ class Keyframes:
         self.base = self.whole  # what holds for frames of which nothing is said
         self.first: int | None = None  # number of the first frame
         for what in [self.whole, *(said for _, _, said in self.keys if isinstance(said, Guidance))]:
-            model.check_kinds(what)
+            check_guidance(model, what)
             what.check_values()
             what.check(torch.empty(()).expand(1, 1, *full))
         if not steady and any(isinstance(s, Tensor) or s.hints for _, _, s in self.keys):
@@ -144,7 +145,8 @@ class Keyframes:
         found = hashlib.sha256()
         for number, _, said in [(-1, "", self.whole), *self.keys]:
             found.update(str(number).encode())
-            for name, tensor in _tensors(said):
+            for name, value in _values(said):
+                tensor = torch.as_tensor(value)  # a palette's strength is a number
                 found.update(f"{name} {tuple(tensor.shape)}".encode())
                 found.update(tensor.float().contiguous().cpu().numpy().tobytes())
         return found.hexdigest()
@@ -163,12 +165,12 @@ def repeated(guidance: Guidance, count: int) -> Guidance:
         return guidance
 
     def each(kind: Any) -> Any:
-        return type(kind)(
-            *(
-                None if value is None else value.expand(count, *value.shape[1:])
-                for value in (getattr(kind, field.name) for field in fields(kind))
-            )
-        )
+        tensors = {
+            field.name: value.expand(count, *value.shape[1:])
+            for field in fields(kind)
+            if isinstance(value := getattr(kind, field.name), Tensor)
+        }
+        return replace(kind, **tensors)
 
     return guidance._each(each)
 
@@ -194,7 +196,7 @@ def _joined(base: Guidance, said: Guidance) -> Guidance:
     return replace(base, **parts)
 
 
-def _tensors(said: Guidance | Tensor) -> list[tuple[str, Tensor]]:
+def _values(said: Guidance | Tensor) -> list[tuple[str, Any]]:
     if isinstance(said, Tensor):
         return [("picture", said)]
     found = []
