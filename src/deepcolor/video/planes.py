@@ -40,7 +40,7 @@ BISECTIONS = 14
 GREYS, SIDE = 65, 49
 FARTHEST = 120.0  # ab of its border; only blues lie farther out, none of them at any luma
 STEP = 2 * FARTHEST / (SIDE - 1)  # between its nodes
-SHADES = 512  # of luma, in which it is looked up: well over a step of 8 bits apart from no luma
+SHADES = 512  # of luma, in which the colours are looked up: two and more a step of 8 bits
 
 
 @lru_cache(maxsize=16)
