@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from lightning_utilities.core.inheritance import get_all_subclasses
 from PIL import Image
+from torch.utils.data import BatchSampler, DataLoader
 
 import deepcolor
 
@@ -127,3 +129,19 @@ def make_clip():
         return path
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def plain_loaders():
+    """Undo what Lightning leaves patched when one of its hooks raised: every loader made later.
+
+    Its `_replace_dunder_methods` (2.6) puts DataLoader and its subclasses back only if nothing was
+    raised; in that state a loader whose arguments were given by position cannot be made again.
+    """
+    yield
+    for base in (DataLoader, BatchSampler):
+        for kind in {base, *get_all_subclasses(base)}:
+            for method in ("__init__", "__setattr__", "__delattr__"):
+                if f"__old{method}" in kind.__dict__:
+                    setattr(kind, method, kind.__dict__[f"__old{method}"])
+                    delattr(kind, f"__old{method}")

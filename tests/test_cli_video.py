@@ -172,7 +172,10 @@ def test_films_of_one_name_are_kept_apart(film, clip):
 def test_ctrl_c_leaves_what_resume_goes_on_with(film, make_clip):
     make_clip(Path("long.mp4"), 500, (64, 96))
     command = [sys.executable, "-m", "deepcolor", "video", "long.mp4", "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:  # fmt: skip
         deadline = time.monotonic() + 60
         while not Path("long.color.mp4.parts/state.safetensors").exists():
             assert time.monotonic() < deadline
