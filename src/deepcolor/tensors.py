@@ -140,6 +140,7 @@ def read_pickle(path: Path) -> Any:
     _check_file(path)
     try:
         _check_pickles(path)
+        # The one place that unpickles: of what was looked through above, tensors alone.
         return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise

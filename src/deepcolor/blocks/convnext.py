@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from timm.layers import LayerNorm2d  # type: ignore[attr-defined]
@@ -65,11 +66,11 @@ class ConvNeXt(nn.Module):
         if name not in CONVNEXTS:
             raise ValueError(f"no ConvNeXt named {name!r}; there are: {', '.join(CONVNEXTS)}")
         depths, self.channels = CONVNEXTS[name]
-        first, *others = self.channels
+        first = self.channels[0]
         self.downsample_layers = nn.ModuleList(
             [nn.Sequential(nn.Conv2d(3, first, 4, stride=4), LayerNorm2d(first, eps=EPSILON))]
         )
-        for inputs, outputs in zip(self.channels, others, strict=False):
+        for inputs, outputs in pairwise(self.channels):
             norm = LayerNorm2d(inputs, eps=EPSILON)
             self.downsample_layers.append(
                 nn.Sequential(norm, nn.Conv2d(inputs, outputs, 2, stride=2))
@@ -107,7 +108,7 @@ class ConvNeXt(nn.Module):
         problems = misfits(wanted, given)
         if problems:
             raise ValueError(f"{file}: the weights do not fit ConvNeXt {name}: {listed(problems)}")
-        self.load_state_dict(given, strict=False)
+        self.load_state_dict(given, strict=False)  # what is left out was compared above
 
 
 def authors_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

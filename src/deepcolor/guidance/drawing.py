@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -170,7 +171,7 @@ def _footprint(mark: Mark, height: int, width: int) -> tuple[tuple[slice, slice]
 
     left, top, right, bottom = window(*mark.path)
     inside = np.zeros((bottom - top, right - left), bool)
-    for (ax, ay), (bx, by) in zip(mark.path, mark.path[1:] or mark.path, strict=False):
+    for (ax, ay), (bx, by) in pairwise(mark.path if mark.path[1:] else mark.path * 2):
         x0, y0, x1, y1 = window((ax, ay), (bx, by))
         y, x = np.ogrid[y0:y1, x0:x1]
         dx, dy = bx - ax, by - ay

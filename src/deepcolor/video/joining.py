@@ -192,6 +192,7 @@ class Order:
         step = min((b - a for a, b in pairwise(self.rising)), default=self.duration)
         early = [self.rising[0] - step * (self.ahead - place) for place in range(self.ahead)]
         stored = chain.from_iterable(part.packets() for part in self.parts)
+        # Not strict: there are times for the frames, and `ahead` more.
         for dts, one in zip(chain(early, self.rising), stored, strict=False):
             packet: Packet[Any] = Packet(head + one.data if one.key else one.data)
             packet.stream = stream

@@ -199,6 +199,7 @@ class Pipeline:
         try:
             for batch in batches:
                 answers = []
+                # Not strict: frames that were predicted before a break come without cuts.
                 for shown, cut, said in zip(batch.frames, batch.cuts, batch.said, strict=False):
                     if stored:  # what a memory is made of, any frame's tells
                         self._predict([shown], said.guidance, self._first_memory())
